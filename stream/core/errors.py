@@ -128,6 +128,7 @@ class ProviderError(LlmStreamError):
     error_type: the provider's own word for it, None where it gave none.
     retry_after_s: how long the provider asked us to wait, already checked (0 ≤ s ≤ 900), None if it did not.
     answered: whether a readable answer came back. A call without one may have been billed: its price is unknown.
+    counted: whether it counts as an attempt; the wrapper that knows how the provider fares for others says so.
     """
 
     def __init__(
@@ -139,6 +140,7 @@ class ProviderError(LlmStreamError):
         error_type: str | None = None,
         retry_after_s: float | None = None,
         answered: bool = True,
+        counted: bool = True,
     ) -> None:
         super().__init__(detail)
         self.error_class = error_class
@@ -147,6 +149,7 @@ class ProviderError(LlmStreamError):
         self.error_type = error_type
         self.retry_after_s = retry_after_s
         self.answered = answered
+        self.counted = counted
 
 
 class AttemptsExhausted(ProviderError):  # noqa: N818  (its name is the failure code)

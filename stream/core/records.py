@@ -6,7 +6,7 @@ All frozen, but for `Tally`, the running account of one request.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Headers = tuple[tuple[str, bytes | None], ...]
 StructuredMode = Literal["strict_tool", "json_schema", "json_object", "text"]
@@ -133,6 +133,29 @@ class Tally:
         )
 
 
+class Slot(Protocol):
+    """The right to have one call in the air. A request that waits (for a gate, a backoff) gives it back meanwhile."""
+
+    async def acquire(self) -> None:
+        """Wait for a slot; returns at once if it is held already."""
+        ...
+
+    def release(self) -> None:
+        """Give the slot back; does nothing if it isn't held."""
+        ...
+
+
+class FreeSlot:
+    """A slot where there is no limit to calls in the air (`try`, tests)."""
+
+    async def acquire(self) -> None: ...
+
+    def release(self) -> None: ...
+
+
+FREE_SLOT = FreeSlot()
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A rendered prompt. Only `user` ever holds text from an event."""
@@ -148,7 +171,7 @@ class ModelCall:
     model: the provider's own name for it, without our provider name.
     output_schema: JSON Schema (2020-12) of the wanted reply; ignored in the modes `json_object` and `text`.
     schema_name: a name for that schema, matching `[a-zA-Z0-9_-]{1,64}`.
-    tally: where the call is counted and billed.
+    tally: where the call is counted and billed. slot: held while a call is in the air, given back while waiting.
     """
 
     model: str
@@ -159,6 +182,7 @@ class ModelCall:
     schema_name: str
     request_id: str
     tally: Tally = field(default_factory=Tally, compare=False)
+    slot: Slot = field(default=FREE_SLOT, compare=False)
 
     def evolve(self, **changes: Any) -> "ModelCall":
         """A copy with some fields changed; the tally stays the same object."""

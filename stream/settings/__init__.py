@@ -1,0 +1,5 @@
+"""Typed settings: one TOML file, overridden by environment; see `docs/configuration.md`."""
+
+from stream.settings.model import Settings
+
+__all__ = ["Settings"]
