@@ -53,7 +53,7 @@ class TopicSettings(Section):
     control: Name = "llm.control"
     signals: Name = "llm.signals"
     partitions: Annotated[int, Field(ge=1, le=10_000)] = 12
-    replication_factor: Annotated[int, Field(ge=1, le=100)] = 3
+    replication_factor: Annotated[int, Field(ge=1, le=100)] | None = None  # None: 3, or as many brokers as there are
     retention_hours: RetentionHours = RetentionHours()
 
 
