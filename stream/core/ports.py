@@ -21,8 +21,8 @@ class Clock(Protocol):
 class Provider(Protocol):
     """A place that completes prompts. Wrappers (retry, break, limit, observe) have this same interface.
 
-    Guarantees: `complete` returns a `Completion` or raises `ProviderError`, nothing else but cancellation; a call
-    handed to the transport is counted in `call.tally` before it is sent; a bare provider sends one HTTP request at most.
+    Guarantees: `complete` returns a `Completion` or raises `ProviderError`, nothing else but cancellation; a call is
+    counted in `call.tally` before it is handed to the transport; a bare provider sends one HTTP request at most.
     """
 
     async def complete(self, call: ModelCall) -> Completion:
