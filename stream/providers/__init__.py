@@ -1,0 +1,1 @@
+"""Places that complete prompts, one file each, and wrappers with the same interface (retry, gate)."""
