@@ -31,6 +31,16 @@ class Record:
     leader_epoch: int | None = None
 
     @property
+    def source(self) -> dict[str, Any]:
+        """The coordinates, as results and audit copies carry them."""
+        return {
+            "topic": self.topic,
+            "partition": self.partition,
+            "offset": self.offset,
+            "timestamp_ms": self.timestamp_ms,
+        }
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of key, value and headers."""
         size = len(self.key or b"") + len(self.value or b"")
@@ -109,13 +119,18 @@ class Cost:
 
 @dataclass(slots=True)
 class Tally:
-    """The running account of one request; the only mutable value here. `cost()` is its snapshot."""
+    """The running account of one request; the only mutable value here. `cost()` is its snapshot.
+
+    suspect_since_s: monotonic moment of its last failed call that counted, else of its first failed one; None: none failed.
+        Only what other calls do after it can speak against the request (ADR 0002).
+    """
 
     attempts: int = 0
     calls: int = 0
     usage: Usage = field(default_factory=Usage)
     known_micro_usd: int = 0
     unpriced_calls: int = 0
+    suspect_since_s: float | None = None
 
     def bill(self, usage: Usage, micro_usd: int | None) -> None:
         """Add one answered call: its tokens, and its price if that is known."""

@@ -1,0 +1,197 @@
+"""Which offsets of a partition are finished, and what a commit may say about them.
+
+Requests finish out of order, so a committed offset alone would re-run finished work after a crash. The offset's
+*metadata* therefore carries a done-map: which later offsets are finished too.
+
+Invariants: a map's base never passes an unfinished offset; a map marks only outcomes that its own attempt publishes or
+that an acknowledged attempt published before, and offsets known to hold no record; after `OffsetTracker(map)` every
+offset the map marks is skipped. No I/O, no clock: callers pass what they know.
+
+Layout (a contract): `ls1.` + base64 of big-endian crc32 (4 bytes, of the rest), topic hash (8), base (8), epoch (4,
+signed, -1: unknown), bits (lowest first, trailing zero bytes cut). 16,384 bits make 2.8 KB; brokers take 4,096.
+"""
+
+import base64
+import binascii
+import hashlib
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum
+
+WINDOW = 16_384
+"""Nothing at or past the committed base + WINDOW is started, so a map never needs more bits."""
+
+UNKNOWN_EPOCH = -1
+
+_PREFIX = "ls1."
+_FAMILY = "ls"
+_FIXED = struct.Struct(">8sqi")
+
+
+class MapFault(StrEnum):
+    """Why a commit's metadata can't be believed."""
+
+    FOREIGN = "foreign"
+    DAMAGED = "damaged"
+    OTHER_TOPIC = "other_topic"
+    MIRRORED = "mirrored"
+    NEWER = "newer"
+
+
+class MapError(ValueError):
+    """A commit's metadata is not a done-map of this offset; `fault` says how."""
+
+    def __init__(self, fault: MapFault, detail: str) -> None:
+        super().__init__(detail)
+        self.fault = fault
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class DoneMap:
+    """What is finished: everything below `base`, and each offset `base + i` whose bit i is set.
+
+    epoch: the highest leader epoch among the records marked so far; -1 if unknown.
+    """
+
+    base: int
+    bits: int = 0
+    epoch: int = UNKNOWN_EPOCH
+
+    def __contains__(self, offset: int) -> bool:
+        return offset < self.base or bool(self.bits >> (offset - self.base) & 1)
+
+    def advanced_to(self, base: int) -> "DoneMap":
+        """The same map seen from a later base: what lies below it counts as finished."""
+        return self if base <= self.base else replace(self, base=base, bits=self.bits >> (base - self.base)).settled()
+
+    def settled(self) -> "DoneMap":
+        """The map with its base moved over everything finished: bit 0 of the answer is never set."""
+        ones = trailing_ones(self.bits)
+        return self if ones == 0 else replace(self, base=self.base + ones, bits=self.bits >> ones)
+
+
+def trailing_ones(bits: int) -> int:
+    """How many of the lowest bits are set in a row."""
+    return (~bits & (bits + 1)).bit_length() - 1
+
+
+def topic_hash(topic_id: str | None, topic: str) -> bytes:
+    """Eight bytes that stand for a topic's identity; of its name where the broker knows no ids (the mock cluster)."""
+    return hashlib.sha256((topic_id or topic).encode()).digest()[:8]
+
+
+def encode_map(done: DoneMap, topic: bytes) -> str:
+    """The map as commit metadata, at most 2,800 characters for `WINDOW` bits.
+
+    Raises OverflowError for a map wider than WINDOW: it could not be committed.
+    """
+    if done.bits.bit_length() > WINDOW:
+        raise OverflowError(f"a done-map of {done.bits.bit_length()} bits is wider than the window of {WINDOW}")
+    bits = done.bits.to_bytes((done.bits.bit_length() + 7) // 8, "little")
+    body = _FIXED.pack(topic, done.base, done.epoch) + bits
+    return _PREFIX + base64.b64encode(struct.pack(">I", zlib.crc32(body)) + body).decode()
+
+
+def decode_map(metadata: str | None, committed_offset: int, topic: bytes) -> DoneMap:
+    """The done-map in a commit's metadata.
+
+    committed_offset: the offset it was committed with. topic: `topic_hash` of the topic as it is now.
+    Raises MapError.
+    """
+    if not metadata or not metadata.startswith(_FAMILY) or "." not in metadata[:8]:
+        raise MapError(MapFault.FOREIGN, "the commit carries no done-map of ours")
+    if not metadata.startswith(_PREFIX):
+        raise MapError(MapFault.NEWER, f"the done-map is of another version ({metadata[:8]!r})")
+    try:
+        raw = base64.b64decode(metadata[len(_PREFIX) :], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MapError(MapFault.DAMAGED, "the done-map is not base64") from error
+    if len(raw) < 4 + _FIXED.size or zlib.crc32(raw[4:]) != int.from_bytes(raw[:4], "big"):
+        raise MapError(MapFault.DAMAGED, "the done-map's checksum is wrong")
+    hashed, base, epoch = _FIXED.unpack_from(raw, 4)
+    if hashed != topic:
+        raise MapError(MapFault.OTHER_TOPIC, "the done-map belongs to another topic, or to one deleted since")
+    if base != committed_offset:
+        detail = (
+            f"the done-map was made for offset {base}, but was committed with {committed_offset} (a mirrored offset?)"
+        )
+        raise MapError(MapFault.MIRRORED, detail)
+    return DoneMap(base, int.from_bytes(raw[4 + _FIXED.size :], "little"), epoch)
+
+
+class Delivery(Enum):
+    """What to do with a record that was just read."""
+
+    RUN = "run"
+    SKIP = "skip"
+    TRUNCATED = "truncated"
+    """The log was cut and written anew below what we had read: start this partition over."""
+
+
+class OffsetTracker:
+    """One partition, from its assignment to its revocation: what was read, and what is committed.
+
+    One attempt at a time: `plan` says what it would commit, `acknowledge` that it did.
+    """
+
+    def __init__(self, committed: DoneMap) -> None:
+        self.committed = committed
+        self.position = committed.base
+        self._epoch = UNKNOWN_EPOCH
+        self._gaps: list[tuple[int, int]] = []
+
+    @property
+    def window_end(self) -> int:
+        """The first offset that must not be started yet."""
+        return self.committed.base + WINDOW
+
+    def delivered(self, offset: int, leader_epoch: int | None) -> Delivery:
+        """Note a record read from Kafka, in offset order, and say whether it must be run.
+
+        Offsets passed over hold no record (transaction markers, compaction) and count as finished.
+        """
+        epoch = UNKNOWN_EPOCH if leader_epoch is None else leader_epoch
+        if offset < self.position:
+            newer = UNKNOWN_EPOCH < self._epoch < epoch
+            return Delivery.TRUNCATED if newer else Delivery.SKIP
+        self.passed(offset)
+        self.position = offset + 1
+        self._epoch = max(self._epoch, epoch)
+        if offset not in self.committed:
+            return Delivery.RUN
+        if UNKNOWN_EPOCH < self.committed.epoch < epoch:
+            mark = 1 << (offset - self.committed.base)
+            self.committed = replace(self.committed, bits=self.committed.bits & ~mark)
+            return Delivery.RUN
+        return Delivery.SKIP
+
+    def passed(self, offset: int) -> None:
+        """Note that reading has come to `offset`: what was passed over without a record holds none."""
+        if offset > self.position:
+            self._gaps.append((self.position, offset))
+            self.position = offset
+
+    def plan(self, outcomes: Iterable[tuple[int, int | None]]) -> DoneMap:
+        """The map an attempt with these outcomes, (offset, leader epoch) each, would commit."""
+        base, bits, epoch = self.committed.base, self.committed.bits, self.committed.epoch
+        for offset, leader_epoch in outcomes:
+            bits |= 1 << (offset - base)
+            if leader_epoch is not None and leader_epoch > epoch:
+                epoch = leader_epoch
+        done = DoneMap(base, bits, epoch).settled()
+        for start, end in self._gaps:
+            if start <= done.base < end:
+                done = done.advanced_to(end).settled()
+            elif start > done.base:
+                first, last = start - done.base, min(end - done.base, WINDOW)
+                if first < last:
+                    done = replace(done, bits=done.bits | ((1 << last) - (1 << first)))
+        return done.settled()
+
+    def acknowledge(self, done: DoneMap) -> None:
+        """An attempt that committed this map went through."""
+        self.committed = done
+        self._gaps = [gap for gap in self._gaps if gap[1] > done.base]
