@@ -1,0 +1,109 @@
+"""What a provider's failure means: the classification table, as data.
+
+`ROWS` is read from the top, the first row that applies decides. The provider's own words (`error.type`, `error.code`)
+stand before statuses, because gateways and providers disagree about statuses, less about words. What no row names is
+`transient`: other 5xx, redirects, 204, and status 200 with a body that is no reply.
+"""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from stream.core.errors import ErrorClass
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. It applies when each of its conditions that is given holds.
+
+    words: globs; the error's type or code matches one of them.
+    statuses: the HTTP status is among them.
+    phrases: the error's message holds one of them, lower case.
+    wordless: the answer named neither type nor code, as a gateway's HTML page.
+    """
+
+    error_class: ErrorClass
+    words: tuple[str, ...] = ()
+    statuses: Container[int] = ()
+    phrases: tuple[str, ...] = ()
+    wordless: bool = False
+
+    def applies(self, status: int | None, words: tuple[str, ...], message: str) -> bool:
+        """Whether every condition that this row has holds."""
+        if self.words and not any(fnmatchcase(word, glob) for word in words for glob in self.words):
+            return False
+        if self.statuses != () and status not in self.statuses:
+            return False
+        if self.wordless and words:
+            return False
+        return not self.phrases or any(phrase in message for phrase in self.phrases)
+
+
+_CLIENT_ERRORS = range(400, 500)
+
+ROWS: tuple[Row, ...] = (
+    # A model we may not use comes as 403 or 404; the code says that it is about the model, not about the key.
+    Row(ErrorClass.UNKNOWN_MODEL, words=("model_not_found",)),
+    # Waiting doesn't cure these, a person does: they pause everything at this provider and dead-letter nothing.
+    Row(
+        ErrorClass.ACCOUNT,
+        words=(
+            "insufficient_quota",
+            "credit_balance_exhausted",
+            "*_spend_limit_*",
+            "organization_usage_limit_exceeded",
+            "enforced_spend_limit_reached",
+            "organization_on_hold",
+            "billing_error",
+            "billing_hard_limit_reached",
+            "billing_not_active",
+            "authentication_error",
+            "permission_error",
+            "invalid_api_key",
+        ),
+    ),
+    Row(ErrorClass.OVERLOADED, words=("overloaded_error", "overloaded", "server_overloaded", "engine_overloaded")),
+    Row(ErrorClass.RATE_LIMITED, words=("rate_limit_error", "rate_limit_exceeded")),
+    Row(ErrorClass.BAD_REQUEST, words=("context_length_exceeded", "request_too_large", "content_policy_violation")),
+    Row(ErrorClass.ACCOUNT, statuses={401, 402, 403}),
+    # Anthropic tells these two in an ordinary `invalid_request_error`.
+    Row(ErrorClass.ACCOUNT, statuses={400}, phrases=("usage limits", "credit balance is too low")),
+    # No word at all: nothing stands at this address. A wrong `base_url` must pause the flow, not empty it into the DLQ.
+    Row(ErrorClass.UNKNOWN_MODEL, statuses={404}, wordless=True),
+    Row(ErrorClass.UNKNOWN_MODEL, statuses={404}, words=("not_found_error", "not_found", "notfounderror")),
+    Row(ErrorClass.UNKNOWN_MODEL, statuses={404}, phrases=("model",)),
+    Row(ErrorClass.RATE_LIMITED, statuses={429}),
+    Row(ErrorClass.OVERLOADED, statuses={503, 529}),
+    Row(ErrorClass.TRANSIENT, statuses={408, 409, 425}),
+    Row(ErrorClass.TRANSIENT, words=("api_error", "server_error", "timeout_error", "internal_server_error")),
+    Row(ErrorClass.BAD_REQUEST, statuses=_CLIENT_ERRORS),
+    Row(ErrorClass.BAD_REQUEST, statuses={200}, words=("invalid_request_error",)),
+)
+"""The table of the design's section 6, with the words that both providers document."""
+
+
+def classify(
+    status: int | None,
+    error_type: str | None = None,
+    error_code: str | None = None,
+    message: str = "",
+    *,
+    should_retry: bool = True,
+) -> ErrorClass:
+    """The class of a failed call.
+
+    status: of the HTTP answer; None if there was none (then it is transient).
+    error_type, error_code: the provider's own words for it (`error.type`, `error.code`), None where it gave none.
+    message: the provider's sentence, in any case.
+    should_retry: False where the answer carried `x-should-retry: false`. What would be tried again, and counted as
+    tried, is then a bad request at once; pauses (account, model, rate, overload) stay pauses.
+    """
+    words = tuple(word.lower() for word in (error_type, error_code) if word)
+    sentence = message.lower()
+    for row in ROWS:
+        if row.applies(status, words, sentence):
+            found = row.error_class
+            break
+    else:
+        found = ErrorClass.TRANSIENT
+    return ErrorClass.BAD_REQUEST if found is ErrorClass.TRANSIENT and not should_retry else found

@@ -1,0 +1,140 @@
+"""The classification table, row by row: the words decide before the status does."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.core.errors import ErrorClass
+from stream.resilience.classify import ROWS, classify
+
+C = ErrorClass
+
+
+@pytest.mark.parametrize(
+    ("status", "error_class"),
+    [
+        (200, C.TRANSIENT),
+        (204, C.TRANSIENT),
+        (302, C.TRANSIENT),
+        (307, C.TRANSIENT),
+        (400, C.BAD_REQUEST),
+        (401, C.ACCOUNT),
+        (402, C.ACCOUNT),
+        (403, C.ACCOUNT),
+        (405, C.BAD_REQUEST),
+        (408, C.TRANSIENT),
+        (409, C.TRANSIENT),
+        (412, C.BAD_REQUEST),
+        (413, C.BAD_REQUEST),
+        (418, C.BAD_REQUEST),
+        (422, C.BAD_REQUEST),
+        (425, C.TRANSIENT),
+        (429, C.RATE_LIMITED),
+        (431, C.BAD_REQUEST),
+        (451, C.BAD_REQUEST),
+        (499, C.BAD_REQUEST),
+        (500, C.TRANSIENT),
+        (501, C.TRANSIENT),
+        (502, C.TRANSIENT),
+        (503, C.OVERLOADED),
+        (504, C.TRANSIENT),
+        (507, C.TRANSIENT),
+        (520, C.TRANSIENT),
+        (524, C.TRANSIENT),
+        (529, C.OVERLOADED),
+    ],
+)
+def test_a_status_without_known_words_has_its_class(status: int, error_class: ErrorClass) -> None:
+    assert classify(status) is error_class
+    assert classify(status, "a_new_word") is error_class
+
+
+@pytest.mark.parametrize("word", ["insufficient_quota", "credit_balance_exhausted", "contract_spend_limit_reached",
+                                  "organization_usage_limit_exceeded", "enforced_spend_limit_reached"])  # fmt: skip
+def test_a_429_that_waiting_does_not_cure_is_about_the_account(word: str) -> None:
+    assert classify(429, "rate_limit_error", word) is C.ACCOUNT
+    assert classify(429, word) is C.ACCOUNT
+
+
+def test_no_call_and_no_answer_is_transient() -> None:
+    assert classify(None) is C.TRANSIENT
+
+
+@pytest.mark.parametrize("status", [200, 400, 429, 500, 529])
+def test_overloaded_error_is_overload_with_any_status(status: int) -> None:
+    assert classify(status, "overloaded_error") is C.OVERLOADED
+
+
+def test_a_400_about_usage_limits_is_about_the_account() -> None:
+    message = "You have reached your specified API usage limits. You will regain access on 2026-12-01."
+    assert classify(400, "invalid_request_error", None, message) is C.ACCOUNT
+
+
+def test_a_404_about_a_model_shuts_that_model_only() -> None:
+    assert classify(404, "not_found_error", None, "model: claude-nope") is C.UNKNOWN_MODEL
+    assert classify(404, "invalid_request_error", "model_not_found") is C.UNKNOWN_MODEL
+    assert classify(404, "NotFoundError", None, "The model `x` does not exist.") is C.UNKNOWN_MODEL
+
+
+def test_a_404_without_a_word_is_a_wrong_address_and_dead_letters_nothing() -> None:
+    assert classify(404, None, None, "<html>404 page not found</html>") is C.UNKNOWN_MODEL
+
+
+def test_a_404_about_something_else_is_a_bad_request() -> None:
+    assert classify(404, "invalid_request_error", "thread_not_found", "No such thread.") is C.BAD_REQUEST
+
+
+def test_a_403_about_a_model_is_not_about_the_key() -> None:
+    assert classify(403, "invalid_request_error", "model_not_found") is C.UNKNOWN_MODEL
+
+
+def test_an_error_object_in_a_200_is_judged_by_its_words() -> None:
+    assert classify(200, "rate_limit_error") is C.RATE_LIMITED
+    assert classify(200, "authentication_error") is C.ACCOUNT
+    assert classify(200, "invalid_request_error") is C.BAD_REQUEST
+    assert classify(200, "api_error") is C.TRANSIENT
+
+
+def test_a_generic_word_never_beats_a_status_about_the_key() -> None:
+    assert classify(401, "invalid_request_error") is C.ACCOUNT
+    assert classify(401, "api_error") is C.ACCOUNT
+
+
+def test_too_long_a_context_is_a_bad_request_whatever_the_status() -> None:
+    assert classify(500, "server_error", "context_length_exceeded") is C.BAD_REQUEST
+
+
+def test_should_retry_false_turns_transient_into_bad_request() -> None:
+    assert classify(500, should_retry=False) is C.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("status", "error_class"),
+    [(401, C.ACCOUNT), (429, C.RATE_LIMITED), (529, C.OVERLOADED), (404, C.UNKNOWN_MODEL)],
+)
+def test_should_retry_false_leaves_pauses_alone(status: int, error_class: ErrorClass) -> None:
+    assert classify(status, should_retry=False) is error_class
+
+
+@given(st.none() | st.integers(0, 999), st.none() | st.text(), st.none() | st.text(), st.text(), st.booleans())
+def test_every_answer_has_a_class(
+    status: int | None, error_type: str | None, code: str | None, message: str, should_retry: bool
+) -> None:
+    found = classify(status, error_type, code, message, should_retry=should_retry)
+    assert found in set(ErrorClass) - {C.AMBIGUOUS}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=range(len(ROWS)))
+def test_no_row_stands_behind_one_that_always_answers_first(row: object) -> None:
+    """A row that can never decide is a mistake in the table's order."""
+    candidates = [
+        (status, word, phrase)
+        for status in range(200, 600)
+        if row.statuses == () or status in row.statuses
+        for word in (tuple(glob.replace("*", "x") for glob in row.words) or (None, "a_new_word"))
+        for phrase in (row.phrases or ("",))
+    ]
+    assert any(
+        next((r for r in ROWS if r.applies(status, (word,) if word else (), phrase)), None) is row
+        for status, word, phrase in candidates
+    )
