@@ -121,7 +121,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         for key, _ in pairs:
             if key in seen:
                 shown = key if len(key) <= 80 else key[:80] + "…"
-                raise StrictJsonError(f"The key {shown!a} stands twice in one object: which one counts is unclear.")
+                raise StrictJsonError(f"The key {shown!r} stands twice in one object: which one counts is unclear.")
             seen.add(key)
     return value
 
