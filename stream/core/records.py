@@ -121,8 +121,8 @@ class Cost:
 class Tally:
     """The running account of one request; the only mutable value here. `cost()` is its snapshot.
 
-    suspect_since_s: monotonic moment of its last failed call that counted, else of its first failed one; None: none failed.
-        Only what other calls do after it can speak against the request (ADR 0002).
+    suspect_since_s: monotonic moment of its last failed call that counted, else of its first that failed; None: none
+        did. Only a call sent after it, and answered, is a witness against the request (ADR 0002).
     """
 
     attempts: int = 0
