@@ -1,0 +1,319 @@
+"""The gate of one provider: which calls may go now, judged by how earlier ones ended.
+
+It is shut for all models by an account's trouble, for one model that the provider doesn't know, for a pool that was
+told to slow down, and by a model's breaker. What shuts it opens it again by a probe, at most 15 minutes (and a jitter
+of 5 s) on.
+
+Invariants: a call is admitted only if nothing is shut for it, or as the one probe of what is; `peek` takes nothing; a
+result of a call sent before the last change shuts and opens nothing; whatever happened, once calls succeed it opens.
+No clock, no chance: callers pass both.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from stream.core.errors import ErrorClass
+from stream.resilience.backoff import Rand, backoff_s
+from stream.resilience.breaker import MIN_LEASE_S, WINDOW_S, Breaker, Mode
+from stream.resilience.retry_after import MAX_RETRY_AFTER_S
+from stream.resilience.shutter import Cause, Shutter
+
+FIRST_PROBE_S = 60.0
+LONGEST_PROBE_S = 900.0
+DEFAULT_POOL = "default"
+
+_UNLIMITED = float("inf")
+_KEY_ACCEPTED = frozenset({None, ErrorClass.UNKNOWN_MODEL, ErrorClass.RATE_LIMITED, ErrorClass.BAD_REQUEST})
+_MODEL_KNOWN = frozenset({None, ErrorClass.RATE_LIMITED, ErrorClass.BAD_REQUEST})
+_BREAKER_COUNTS = frozenset({ErrorClass.OVERLOADED, ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
+
+
+@dataclass(frozen=True, slots=True)
+class GateView:
+    """How the gate stands for one model.
+
+    open: calls flow, perhaps few (`room`). room: how many more it would admit now: 1 when a probe may go, infinite
+    without a limit. cause, since_s: what shuts it and since when (monotonic); None while open. opens_in_s: seconds
+    until time alone makes room, None if there is some; the end of another call may make it sooner.
+    """
+
+    open: bool
+    room: float
+    cause: Cause | None
+    since_s: float | None
+    opens_in_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class GateChange:
+    """The gate shut or opened, or stays shut after a failed probe (`again`).
+
+    scope: what it is shut for: "account", "pool:NAME" or "model:NAME". detail: what the provider said, for a person.
+    opens_in_s: until the next probe; None when it opened.
+    """
+
+    provider: str
+    scope: str
+    open: bool
+    cause: Cause
+    detail: str
+    opens_in_s: float | None
+    again: bool = False
+
+
+class _Pool:
+    """Models that share a quota. After a 429 `allowance` calls may be in the air: one, and one more per success."""
+
+    __slots__ = ("allowance", "in_flight", "name", "shutter")
+
+    def __init__(self, name: str, lease_s: float) -> None:
+        self.name = name
+        self.shutter = Shutter("rate_limited", f"pool:{name}", lease_s)
+        self.in_flight = 0
+        self.allowance = _UNLIMITED
+
+
+class _Model:
+    __slots__ = ("breaker", "in_flight", "name", "pool", "unknown", "witness_s")
+
+    def __init__(self, name: str, pool: _Pool, lease_s: float) -> None:
+        self.name = name
+        self.pool = pool
+        self.unknown = Shutter("unknown_model", f"model:{name}", lease_s)
+        self.breaker = Breaker(lease_s)
+        self.in_flight = 0
+        self.witness_s = -_UNLIMITED
+        """When the latest call that succeeded was sent."""
+
+
+class Permit:
+    """The right to send one call. It must end in `settle` or `cancel`; the second of two endings does nothing."""
+
+    __slots__ = ("account", "breaker", "live", "model", "pool", "sent_s", "unknown")
+
+    def __init__(self, model: _Model, sent_s: float, account: int, unknown: int, pool: int, breaker: int) -> None:
+        self.model = model
+        self.sent_s = sent_s
+        self.account = account
+        self.unknown = unknown
+        self.pool = pool
+        self.breaker = breaker
+        self.live = True
+
+
+class _Stop(NamedTuple):
+    cause: Cause
+    since_s: float
+    room: float
+    opens_in_s: float
+
+
+class Gate:
+    """See the module."""
+
+    def __init__(
+        self,
+        provider: str,
+        pools: Mapping[str, Sequence[str]] | None = None,
+        *,
+        deadline_s: float = 60.0,
+        ceiling: int = 512,
+    ) -> None:
+        """pools: name to model patterns (`*`, `?`, `[...]`), the first that matches; no match: the pool "default".
+
+        deadline_s: the longest a call may take, hence a probe's lease. ceiling: calls there may ever be in the air.
+        """
+        self.provider = provider
+        self._patterns = dict(pools or {})
+        self._lease_s = max(MIN_LEASE_S, deadline_s)
+        self._ceiling = ceiling
+        self._account = Shutter("account", "account", self._lease_s)
+        self._pools: dict[str, _Pool] = {}
+        self._models: dict[str, _Model] = {}
+        self._changes: list[GateChange] = []
+
+    def admit(self, model: str, now_s: float) -> Permit | None:
+        """A permit to send one call now; None if it may not go (`peek` says why and for how long)."""
+        state = self._models.get(model) or self._learn(model)
+        pool = state.pool
+        breaker = state.breaker
+        if self._account.shut or state.unknown.shut or breaker.mode is not Mode.CLOSED or pool.allowance != _UNLIMITED:
+            for stop in self._stops(state, now_s):
+                if stop.room < 1:
+                    return None
+        state.in_flight += 1
+        pool.in_flight += 1
+        return Permit(
+            state,
+            now_s,
+            self._account.take(now_s),
+            state.unknown.take(now_s),
+            pool.shutter.take(now_s),
+            breaker.take(now_s),
+        )
+
+    def peek(self, model: str, now_s: float) -> GateView:
+        """How the gate stands for a model; takes nothing."""
+        state = self._models.get(model) or self._learn(model)
+        room = _UNLIMITED
+        worst: _Stop | None = None
+        for stop in self._stops(state, now_s):
+            room = min(room, stop.room)
+            if worst is None or stop.opens_in_s > worst.opens_in_s:
+                worst = stop
+        is_open = self._is_open(state)
+        return GateView(
+            open=is_open,
+            room=max(0.0, room),
+            cause=None if is_open or worst is None else worst.cause,
+            since_s=None if is_open or worst is None else worst.since_s,
+            opens_in_s=None if room >= 1 or worst is None else worst.opens_in_s,
+        )
+
+    def settle(
+        self,
+        permit: Permit,
+        result: ErrorClass | None,
+        now_s: float,
+        rand: Rand,
+        *,
+        retry_after_s: float | None = None,
+        detail: str = "",
+    ) -> None:
+        """A call ended: result None is a success. retry_after_s, detail: as the error carries them."""
+        if not self._release(permit):
+            return
+        if result is None:
+            permit.model.witness_s = max(permit.model.witness_s, permit.sent_s)
+        self._settle_shutters(permit, result, now_s, detail)
+        if result is ErrorClass.RATE_LIMITED:
+            self._cool_down(permit, retry_after_s, now_s, rand, detail)
+        else:
+            self._settle_pool(permit, result, now_s)
+        if result is None or result in _BREAKER_COUNTS:
+            self._settle_breaker(permit, result is not None, now_s, rand, detail)
+        else:
+            permit.model.breaker.cancel(permit.breaker)
+
+    def cancel(self, permit: Permit) -> None:
+        """A call was given up by us: it says nothing about the provider."""
+        if not self._release(permit):
+            return
+        self._account.cancel(permit.account)
+        permit.model.unknown.cancel(permit.unknown)
+        permit.model.pool.shutter.cancel(permit.pool)
+        permit.model.breaker.cancel(permit.breaker)
+
+    def speaks_against(self, model: str, suspect_since_s: float | None, now_s: float) -> bool:
+        """Whether a failure settled now is the request's own: others get through (ADR 0002).
+
+        That is so if the breaker is closed and there is a witness: a call for the same model, sent after
+        `suspect_since_s` (`Tally.suspect_since_s`; None: within the breaker's window), that succeeded.
+        """
+        state = self._models.get(model) or self._learn(model)
+        since_s = now_s - WINDOW_S if suspect_since_s is None else suspect_since_s
+        return state.witness_s >= since_s and state.breaker.is_closed(now_s)
+
+    def take_changes(self) -> Sequence[GateChange]:
+        """What shut and opened since this was last asked."""
+        if not self._changes:
+            return ()
+        changes, self._changes = self._changes, []
+        return changes
+
+    def _learn(self, model: str) -> _Model:
+        matching = (name for name, globs in self._patterns.items() if any(fnmatchcase(model, glob) for glob in globs))
+        name = next(matching, DEFAULT_POOL)
+        pool = self._pools.setdefault(name, _Pool(name, self._lease_s))
+        return self._models.setdefault(model, _Model(model, pool, self._lease_s))
+
+    def _is_open(self, state: _Model) -> bool:
+        shut = self._account.shut or state.unknown.shut or state.pool.shutter.shut
+        return not shut and state.breaker.mode in {Mode.CLOSED, Mode.SLOW_START}
+
+    def _stops(self, state: _Model, now_s: float) -> Iterator[_Stop]:
+        """Everything that limits calls of this model now."""
+        pool = state.pool
+        for shutter in (self._account, state.unknown, pool.shutter):
+            if shutter.shut:
+                room = 1.0 if shutter.admits(now_s) else 0.0
+                yield _Stop(shutter.cause, shutter.since_s, room, shutter.opens_in_s(now_s))
+        if pool.allowance != _UNLIMITED and not pool.shutter.shut:
+            yield _Stop("rate_limited", pool.shutter.since_s, pool.allowance - pool.in_flight, self._lease_s)
+        breaker = state.breaker
+        if breaker.mode is not Mode.CLOSED:
+            room = breaker.room(state.in_flight, self._ceiling, now_s)
+            opens_in_s = breaker.opens_in_s(state.in_flight, self._ceiling, now_s)
+            yield _Stop("breaker", breaker.since_s, room, opens_in_s)
+
+    def _release(self, permit: Permit) -> bool:
+        if not permit.live:
+            return False
+        permit.live = False
+        permit.model.in_flight -= 1
+        permit.model.pool.in_flight -= 1
+        return True
+
+    def _settle_shutters(self, permit: Permit, result: ErrorClass | None, now_s: float, detail: str) -> None:
+        account, unknown = self._account, permit.model.unknown
+        if result is ErrorClass.ACCOUNT:
+            self._trip(account, permit.account, _probe_delay_s(account), now_s, detail)
+        elif account.shut:
+            self._probed(account, permit.account, result in _KEY_ACCEPTED, now_s)
+        if result is ErrorClass.UNKNOWN_MODEL:
+            self._trip(unknown, permit.unknown, _probe_delay_s(unknown), now_s, detail)
+        elif unknown.shut:
+            self._probed(unknown, permit.unknown, result in _MODEL_KNOWN, now_s)
+
+    def _settle_pool(self, permit: Permit, result: ErrorClass | None, now_s: float) -> None:
+        """Whatever isn't a 429 opens the pool, for one call at first; only successes widen it."""
+        pool = permit.model.pool
+        was_probe = pool.shutter.shut and self._probed(pool.shutter, permit.pool, True, now_s)
+        if result is None and (was_probe or pool.shutter.is_present(permit.pool)):
+            pool.allowance = pool.allowance + 1 if pool.allowance < self._ceiling else _UNLIMITED
+
+    def _cool_down(self, permit: Permit, retry_after_s: float | None, now_s: float, rand: Rand, detail: str) -> None:
+        pool = permit.model.pool
+        asked_s = None if retry_after_s is None else min(max(0.0, retry_after_s), MAX_RETRY_AFTER_S)
+        delay_s = backoff_s(pool.shutter.strikes, rand, asked_s)
+        if self._trip(pool.shutter, permit.pool, delay_s, now_s, detail):
+            pool.allowance = 1.0
+        elif asked_s is not None:
+            pool.shutter.extend(permit.pool, delay_s, now_s)
+
+    def _settle_breaker(self, permit: Permit, failed: bool, now_s: float, rand: Rand, detail: str) -> None:
+        breaker = permit.model.breaker
+        again = breaker.mode is Mode.HALF_OPEN
+        mode = breaker.settle(permit.breaker, failed, now_s, rand)
+        if mode is None:
+            return
+        scope = permit.model.unknown.scope
+        if mode is Mode.OPEN:
+            opens_in_s = breaker.opens_in_s(0, self._ceiling, now_s)
+            self._changes.append(GateChange(self.provider, scope, False, "breaker", detail, opens_in_s, again))
+        else:
+            self._changes.append(GateChange(self.provider, scope, True, "breaker", "", None))
+
+    def _trip(self, shutter: Shutter, token: int, delay_s: float, now_s: float, detail: str) -> bool:
+        again = shutter.shut
+        if not shutter.trip(token, delay_s, now_s):
+            return False
+        self._changes.append(GateChange(self.provider, shutter.scope, False, shutter.cause, detail, delay_s, again))
+        return True
+
+    def _probed(self, shutter: Shutter, token: int, got_through: bool, now_s: float) -> bool:
+        """The outcome of what may have been the probe of a shut shutter: true if that opens it."""
+        if not got_through:
+            shutter.hold_off(token, now_s)
+            return False
+        if not shutter.clear(token):
+            return False
+        self._changes.append(GateChange(self.provider, shutter.scope, True, shutter.cause, "", None))
+        return True
+
+
+def _probe_delay_s(shutter: Shutter) -> float:
+    """60 s, doubling to 15 minutes."""
+    return float(min(LONGEST_PROBE_S, FIRST_PROBE_S * 2.0 ** min(shutter.strikes, 4)))
