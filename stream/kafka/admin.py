@@ -24,9 +24,8 @@ from stream.kafka import clients
 from stream.kafka.topics import UNKNOWN_MAX_MESSAGE_BYTES, Alteration, TopicFacts, Topology, WantedTopic
 from stream.settings import Settings
 
+_UNAUTHORISED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
 _REFUSED = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.POLICY_VIOLATION,
     KafkaError.INVALID_CONFIG,
     KafkaError.INVALID_REPLICATION_FACTOR,
