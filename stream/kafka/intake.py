@@ -1,0 +1,255 @@
+"""The thread that owns the Consumer: reads records, serves rebalances, pauses and resumes. Nobody else touches it.
+
+Promises: it polls always, except inside a rebalance callback, whose wait goes on ticking; callbacks never raise and
+never wait for the broker; a partition is assigned paused at its end and moves only when told where to start; a revoke
+callback returns only when the worker has let go of the partitions.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as Position
+
+from stream.core.records import Record
+from stream.kafka.assignment import Assignment, TopicPartition
+from stream.kafka.failpoints import reach
+
+POLL_S = 0.02
+"""How long an idle poll waits: commands (resume, seek, commit) wait at most this long."""
+
+MAX_BATCH = 500
+MAX_BATCHES_UNTAKEN = 2
+
+Commit = tuple[TopicPartition, int, str]
+"""A partition, the offset to commit and its metadata."""
+
+
+class Owner(Protocol):
+    """Whom the intake reports to. All methods are called on the intake's thread, and must not wait or raise."""
+
+    def received(self, batch: list[Record], taken: Callable[[], None]) -> None:
+        """Records of one poll, in order per partition; call `taken` when they are taken over."""
+
+    def assigned(self, partitions: list[tuple[TopicPartition, int]]) -> None:
+        """Partitions with their new epochs; they stay paused until `start`."""
+
+    def revoked(self, partitions: list[TopicPartition], lost: bool, released: threading.Event) -> None:
+        """Let go of partitions, then set `released`. `lost`: they may belong to another already."""
+
+    def out_of_range(self, partition: TopicPartition, detail: str) -> None:
+        """A partition's position left the log; it has stopped delivering."""
+
+    def trouble(self, error: KafkaError) -> None:
+        """Something librdkafka wants known (brokers down, authentication...)."""
+
+    def failed(self, error: BaseException) -> None:
+        """The thread ended by a defect; nothing more will come."""
+
+
+class Intake:
+    """The consumer thread. `start` it once; `stop` leaves the group and ends it."""
+
+    def __init__(
+        self, make: Callable[[], Consumer], topics: Sequence[str], assignment: Assignment, owner: Owner
+    ) -> None:
+        self._make = make
+        self._topics = list(topics)
+        self._assignment = assignment
+        self._owner = owner
+        self._commands: queue.SimpleQueue[Callable[[Consumer], None]] = queue.SimpleQueue()
+        self._untaken = threading.Semaphore(MAX_BATCHES_UNTAKEN)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self.ticked_s = time.monotonic()
+
+    def start(self) -> None:
+        """Join the group and read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to leave the group (which revokes what is still assigned) and end. Does not wait."""
+        self._stopping.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread's end; whether it came."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def begin(self, partition: TopicPartition, epoch: int, offset: int) -> None:
+        """Read a partition from this offset on. Ignored if the epoch has ended."""
+
+        def seek(consumer: Consumer) -> None:
+            consumer.seek(Position(partition.topic, partition.partition, offset))
+            consumer.resume([Position(partition.topic, partition.partition)])
+
+        self._on_live(partition, epoch, seek)
+
+    def pause(self, partition: TopicPartition, epoch: int) -> None:
+        """Stop delivering a partition. Ignored if the epoch has ended."""
+        self._on_live(partition, epoch, lambda c: c.pause([Position(partition.topic, partition.partition)]))
+
+    def resume(self, partition: TopicPartition, epoch: int) -> None:
+        """Deliver a partition again. Ignored if the epoch has ended."""
+        self._on_live(partition, epoch, lambda c: c.resume([Position(partition.topic, partition.partition)]))
+
+    def restart(self, partition: TopicPartition) -> None:
+        """Begin a new epoch of a partition, as if it had just been assigned: it must be judged again."""
+
+        def again(consumer: Consumer) -> None:
+            if self._assignment.epoch(partition) is not None:
+                consumer.pause([Position(partition.topic, partition.partition)])
+                self._owner.assigned([(partition, self._assignment.begin(partition))])
+
+        self._commands.put(again)
+
+    def commit(self, commits: Sequence[Commit]) -> "Future[None]":
+        """Commit offsets as a member of the group (at-least-once mode). The future fails with KafkaException."""
+        answer: Future[None] = Future()
+
+        def send(consumer: Consumer) -> None:
+            offsets = [Position(p.topic, p.partition, offset, metadata) for p, offset, metadata in commits]
+            try:
+                results = consumer.commit(offsets=offsets, asynchronous=False) or ()
+            except KafkaException as error:
+                answer.set_exception(error)
+                return
+            refused = [result.error for result in results if result.error]
+            answer.set_exception(KafkaException(refused[0])) if refused else answer.set_result(None)
+
+        self._commands.put(send)
+        return answer
+
+    def _on_live(self, partition: TopicPartition, epoch: int, act: Callable[[Consumer], None]) -> None:
+        def command(consumer: Consumer) -> None:
+            if self._assignment.live(partition, epoch):
+                act(consumer)
+
+        self._commands.put(command)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._read_until_trouble()
+        except BaseException as error:  # noqa: BLE001  (a thread's end must be known, whatever it was)
+            self._owner.failed(error)
+
+    def _read_until_trouble(self) -> None:
+        """One consumer's life: until told to stop, or until `poll` raises, after which it is made anew."""
+        consumer = self._make()
+        consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+        try:
+            while not self._stopping.is_set():
+                self._serve(consumer)
+                self._poll(consumer)
+        except KafkaException as error:
+            self._owner.trouble(error.args[0])
+            self._let_go(self._assignment.partitions(), lost=True, consumer=consumer)
+        finally:
+            consumer.close()
+            self._let_go(self._assignment.partitions(), lost=True, consumer=None)
+            self._assignment.metadata = b""
+
+    def _serve(self, consumer: Consumer) -> None:
+        """Carry out what was asked. A refusal by librdkafka is reported; it concerns partitions that just moved."""
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                command(consumer)
+            except KafkaException as error:
+                self._owner.trouble(error.args[0])
+
+    def _poll(self, consumer: Consumer) -> None:
+        message = consumer.poll(POLL_S)
+        self._tick(consumer)
+        if message is None:
+            return
+        batch = [record for m in (message, *consumer.consume(MAX_BATCH - 1, 0)) if (record := self._record(m))]
+        if batch:
+            while not self._untaken.acquire(timeout=1):
+                if self._stopping.is_set():
+                    return
+            reach("received")
+            self._owner.received(batch, self._untaken.release)
+
+    def _tick(self, consumer: Consumer | None) -> None:
+        self.ticked_s = time.monotonic()
+        if consumer is not None:
+            self._assignment.metadata = consumer.consumer_group_metadata()
+
+    def _record(self, message: Message) -> Record | None:
+        """The record in a message; None for an event, which is reported."""
+        error = message.error()
+        topic, partition = message.topic(), message.partition()
+        if error is None:
+            return as_record(message)
+        if error.code() == KafkaError._AUTO_OFFSET_RESET and topic is not None and partition is not None:  # noqa: SLF001
+            self._owner.out_of_range(TopicPartition(topic, partition), error.str())
+        else:
+            self._owner.trouble(error)
+        return None
+
+    def _on_assign(self, consumer: Consumer, positions: list[Position]) -> None:
+        begun = [(p, self._assignment.begin(p)) for p in map(_partition, positions)]
+        consumer.incremental_assign([Position(p.topic, p.partition, OFFSET_END) for p, _ in begun])
+        if begun:
+            consumer.pause([Position(p.topic, p.partition) for p, _ in begun])
+        self._tick(consumer)
+        reach("assign")
+        self._owner.assigned(begun)
+
+    def _on_revoke(self, consumer: Consumer, positions: list[Position]) -> None:
+        reach("revoke")
+        self._let_go([_partition(p) for p in positions], lost=False, consumer=consumer)
+        reach("revoke_drained")
+        consumer.incremental_unassign([Position(p.topic, p.partition) for p in positions])
+        self._tick(consumer)
+
+    def _on_lost(self, consumer: Consumer, positions: list[Position]) -> None:
+        partitions = [_partition(p) for p in positions]
+        for partition in partitions:
+            self._assignment.end(partition)
+        self._let_go(partitions, lost=True, consumer=consumer)
+        consumer.incremental_unassign([Position(p.topic, p.partition) for p in positions])
+        self._tick(consumer)
+
+    def _let_go(self, partitions: list[TopicPartition], *, lost: bool, consumer: Consumer | None) -> None:
+        """Wait, ticking and serving commits, until the worker has released the partitions; then their epochs end."""
+        if partitions:
+            released = threading.Event()
+            self._owner.revoked(partitions, lost, released)
+            while not released.wait(0.005):
+                self._tick(consumer)
+                if consumer is not None:
+                    self._serve(consumer)
+        for partition in partitions:
+            self._assignment.end(partition)
+
+
+def _partition(position: Any) -> TopicPartition:
+    return TopicPartition(position.topic, position.partition)
+
+
+def as_record(message: Any) -> Record:
+    """A message that isn't an event as our record. Headers with a name that isn't UTF-8 can't be read: None."""
+    try:
+        headers = tuple(message.headers() or ())
+    except SystemError:
+        headers = None
+    return Record(
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        message.key(),
+        message.value(),
+        headers,
+        message.timestamp()[1],
+        message.leader_epoch(),
+    )
