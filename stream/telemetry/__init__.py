@@ -1,0 +1,1 @@
+"""What operators see: figures, logs, health. Added from outside: what is watched doesn't know."""

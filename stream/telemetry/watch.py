@@ -1,0 +1,139 @@
+"""What a worker tells about itself, as events: the seam between doing and watching.
+
+`Watch` itself ignores everything; metrics and logs are watches. Every method is called on the event loop, returns at
+once and must not raise.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from stream.core.outcomes import Outcome
+from stream.core.records import Record
+
+
+class Watch:
+    """Ignores every event; subclass it and override what you want to know."""
+
+    def received(self, records: int) -> None:
+        """Records were read from Kafka."""
+
+    def finished(self, record: Record, outcome: Outcome) -> None:
+        """A request ended in an outcome that is not committed yet. Once per outcome and run."""
+
+    def committed(self, outcomes: int, seconds: float) -> None:
+        """An attempt went through: so many outcomes are visible now."""
+
+    def attempt_failed(self, reason: str) -> None:
+        """An attempt was aborted; its outcomes are tried again."""
+
+    def refused(self, record: Record, reason: str) -> None:
+        """The broker won't take an outcome's records: its offset stays unfinished until it does."""
+
+    def audit_dropped(self) -> None:
+        """An audit copy could not be made."""
+
+    def assigned(self, partitions: Iterable[str]) -> None:
+        """Partitions (`topic:number`) became ours."""
+
+    def started(self, partition: str, offset: int) -> None:
+        """Reading of a partition began at an offset."""
+
+    def stopped(self, partition: str, cause: str, detail: str, remedy: str) -> None:
+        """A partition stopped, until a person decides."""
+
+    def revoked(self, partitions: Iterable[str], *, lost: bool, cancelled: int, seconds: float) -> None:
+        """Partitions are no longer ours; `cancelled` calls in flight were given up, `seconds` went into draining."""
+
+    def gate_changed(
+        self,
+        provider: str,
+        scope: str,
+        *,
+        open: bool,
+        cause: str,
+        detail: str,
+        opens_in_s: float | None,  # noqa: A002
+    ) -> None:
+        """A gate shut, opened, or stays shut after a failed probe."""
+
+    def brokers(self, *, up: bool, detail: str) -> None:
+        """All brokers went away, or one answers again."""
+
+    def trouble(self, what: str) -> None:
+        """Something went wrong that the worker goes on from by itself."""
+
+    def draining(self, seconds: float) -> None:
+        """SIGTERM: what is in flight gets so many seconds."""
+
+
+class Watches(Watch):
+    """Passes each event on to several watches."""
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self._watches = watches
+
+    def received(self, records: int) -> None:
+        for watch in self._watches:
+            watch.received(records)
+
+    def finished(self, record: Record, outcome: Outcome) -> None:
+        for watch in self._watches:
+            watch.finished(record, outcome)
+
+    def committed(self, outcomes: int, seconds: float) -> None:
+        for watch in self._watches:
+            watch.committed(outcomes, seconds)
+
+    def attempt_failed(self, reason: str) -> None:
+        for watch in self._watches:
+            watch.attempt_failed(reason)
+
+    def refused(self, record: Record, reason: str) -> None:
+        for watch in self._watches:
+            watch.refused(record, reason)
+
+    def audit_dropped(self) -> None:
+        for watch in self._watches:
+            watch.audit_dropped()
+
+    def assigned(self, partitions: Iterable[str]) -> None:
+        names = list(partitions)
+        for watch in self._watches:
+            watch.assigned(names)
+
+    def started(self, partition: str, offset: int) -> None:
+        for watch in self._watches:
+            watch.started(partition, offset)
+
+    def stopped(self, partition: str, cause: str, detail: str, remedy: str) -> None:
+        for watch in self._watches:
+            watch.stopped(partition, cause, detail, remedy)
+
+    def revoked(self, partitions: Iterable[str], *, lost: bool, cancelled: int, seconds: float) -> None:
+        names = list(partitions)
+        for watch in self._watches:
+            watch.revoked(names, lost=lost, cancelled=cancelled, seconds=seconds)
+
+    def gate_changed(
+        self,
+        provider: str,
+        scope: str,
+        *,
+        open: bool,
+        cause: str,
+        detail: str,
+        opens_in_s: float | None,  # noqa: A002
+    ) -> None:
+        for watch in self._watches:
+            watch.gate_changed(provider, scope, open=open, cause=cause, detail=detail, opens_in_s=opens_in_s)
+
+    def brokers(self, *, up: bool, detail: str) -> None:
+        for watch in self._watches:
+            watch.brokers(up=up, detail=detail)
+
+    def trouble(self, what: str) -> None:
+        for watch in self._watches:
+            watch.trouble(what)
+
+    def draining(self, seconds: float) -> None:
+        for watch in self._watches:
+            watch.draining(seconds)
