@@ -4,10 +4,14 @@ Promises: it listens on 127.0.0.1 only; a restart keeps ports and data; it dies 
 however that one ends. Not for production.
 """
 
+import base64
 import random
 import socket
 import subprocess
+import time
+import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from types import TracebackType
@@ -81,7 +85,7 @@ class LocalKafka:
         self.log_file = data_dir / "broker.log"
         self._libs = libs
         self._data_dir = data_dir
-        self._proxy_port = proxy_port
+        self.proxy_port = proxy_port
         self._properties = dict(properties or {})
         self._jvm = tuple(jvm)
         self._controller_port = free_port()
@@ -114,7 +118,7 @@ class LocalKafka:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a Ctrl-C on the terminal is the demo's to answer, not the broker's
             )
-        self._watcher = _watch_over(self._broker.pid)
+        self._watcher = watch_over(self._broker.pid)
         try:
             self._wait_until_it_answers(timeout_s)
         except BaseException:
@@ -166,9 +170,9 @@ class LocalKafka:
     def _configuration(self) -> dict[str, str]:
         listeners = {"CONTROLLER": self._controller_port, "PLAINTEXT": self.port}
         advertised = {"PLAINTEXT": self.port}
-        if self._proxy_port is not None:
+        if self.proxy_port is not None:
             listeners["PROXIED"] = self.proxied_port
-            advertised["PROXIED"] = self._proxy_port
+            advertised["PROXIED"] = self.proxy_port
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -188,33 +192,35 @@ class LocalKafka:
         return [java, *self._jvm, *logging, "-cp", f"{self._libs}/*", main_class, *arguments]
 
     def _format(self, java: str, config: Path) -> None:
-        """Write the empty metadata log; the cluster id is any 16 bytes, so a fixed one will do."""
-        command = self._command(
-            java, "kafka.tools.StorageTool", "format", "-t", "bGxtLXN0cmVhbS1sb2NhbA", "-c", str(config)
-        )
+        """Write the empty metadata log, with a cluster id of its own."""
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        format_ = ("format", f"--cluster-id={cluster_id}", "-c", str(config))
+        command = self._command(java, "kafka.tools.StorageTool", *format_)
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=START_TIMEOUT_S)  # noqa: S603
         if done.returncode != 0:
             raise DependencyError(f"the local Kafka could not format {self._data_dir}:\n{done.stdout}{done.stderr}")
 
     def _wait_until_it_answers(self, timeout_s: float) -> None:
-        broker = self._broker
+        broker, properties = self._broker, (self._data_dir / "log" / "meta.properties").read_text().splitlines()
         client = AdminClient(
             {"bootstrap.servers": self.bootstrap_servers, "reconnect.backoff.max.ms": 100, "log_level": 0}
         )
-        for _ in range(max(1, round(timeout_s / 0.2))):
+        give_up_s = time.monotonic() + timeout_s
+        while time.monotonic() < give_up_s:
             if broker is None or broker.poll() is not None:
                 raise DependencyError(f"the local Kafka ended while starting. Its last words:\n{self._last_words()}")
-            try:
-                if client.list_topics(timeout=0.2).brokers:
+            with suppress(KafkaException):
+                answer = client.list_topics(timeout=0.2)
+                if answer.brokers and f"cluster.id={answer.cluster_id}" in properties:  # and not somebody else's Kafka
                     return
-            except KafkaException:
-                continue
+            time.sleep(0.05)
         raise DependencyError(
             f"the local Kafka did not answer within {timeout_s:.0f} s. Its last words:\n{self._last_words()}"
         )
 
     def _last_words(self) -> str:
-        lines = self.log_file.read_text(errors="replace").splitlines() if self.log_file.exists() else []
+        said = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+        lines = [line for line in said.splitlines() if not line.startswith("\t")]  # stack frames say nothing to people
         return "\n".join(lines[-15:]) or "(none)"
 
     def _reap(self) -> None:
@@ -230,10 +236,11 @@ def _addresses(ports: Mapping[str, int]) -> str:
     return ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
 
 
-def _watch_over(pid: int) -> subprocess.Popen[bytes]:
-    """A shell that waits for the end of its input, which is ours, and then kills `pid`.
+def watch_over(pid: int) -> subprocess.Popen[bytes]:
+    """A shell that waits for the end of its input, which is ours to close, and then kills `pid`.
 
-    So the broker dies even if we are killed. (PR_SET_PDEATHSIG would fire when the *thread* that started it ends.)
+    So the child dies even if we are killed. Kill the shell before reaping the child: later its pid may be another's.
+    (PR_SET_PDEATHSIG would fire when the *thread* that started the child ends.)
     """
     return subprocess.Popen(  # noqa: S603
         ["/bin/sh", "-c", 'read _; kill -9 "$0"', str(pid)],
