@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 class Figures:
     """A worker at one moment.
 
-    in_flight: calls sent. waiting: requests read and not in flight (for a key, a gate, a slot, the window). uncommitted:
-    outcomes not visible yet. oldest_s: age of the oldest unfinished request since it was read. partitions, stopped:
-    `topic:number`, stopped with its cause. ticked_s_ago: since the poll loop last went round.
+    in_flight: calls sent. waiting: requests read and not in flight (for a key, a gate, a slot, the window).
+    uncommitted: outcomes not visible yet. partitions, stopped: `topic:number`, stopped with its cause.
+    ticked_s_ago: since the poll loop last went round.
     """
 
     in_flight: int = 0

@@ -4,7 +4,8 @@
 once and must not raise.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from stream.core.outcomes import Outcome
 from stream.core.records import Record
@@ -51,7 +52,7 @@ class Watch:
         open: bool,
         cause: str,
         detail: str,
-        opens_in_s: float | None,  # noqa: A002
+        opens_in_s: float | None,
     ) -> None:
         """A gate shut, opened, or stays shut after a failed probe."""
 
@@ -65,75 +66,21 @@ class Watch:
         """SIGTERM: what is in flight gets so many seconds."""
 
 
-class Watches(Watch):
-    """Passes each event on to several watches."""
+EVENTS = tuple(name for name in vars(Watch) if not name.startswith("_"))
+"""The names of all events."""
 
-    def __init__(self, watches: Sequence[Watch]) -> None:
-        self._watches = watches
 
-    def received(self, records: int) -> None:
-        for watch in self._watches:
-            watch.received(records)
+def fan_out(watches: Sequence[Watch]) -> Watch:
+    """A watch that passes each event on to all of these, in order."""
+    together = Watch()
+    for name in EVENTS:
+        setattr(together, name, _passed_on([getattr(watch, name) for watch in watches]))
+    return together
 
-    def finished(self, record: Record, outcome: Outcome) -> None:
-        for watch in self._watches:
-            watch.finished(record, outcome)
 
-    def committed(self, outcomes: int, seconds: float) -> None:
-        for watch in self._watches:
-            watch.committed(outcomes, seconds)
+def _passed_on(methods: Sequence[Callable[..., None]]) -> Callable[..., None]:
+    def event(*args: Any, **named: Any) -> None:
+        for method in methods:
+            method(*args, **named)
 
-    def attempt_failed(self, reason: str) -> None:
-        for watch in self._watches:
-            watch.attempt_failed(reason)
-
-    def refused(self, record: Record, reason: str) -> None:
-        for watch in self._watches:
-            watch.refused(record, reason)
-
-    def audit_dropped(self) -> None:
-        for watch in self._watches:
-            watch.audit_dropped()
-
-    def assigned(self, partitions: Iterable[str]) -> None:
-        names = list(partitions)
-        for watch in self._watches:
-            watch.assigned(names)
-
-    def started(self, partition: str, offset: int) -> None:
-        for watch in self._watches:
-            watch.started(partition, offset)
-
-    def stopped(self, partition: str, cause: str, detail: str, remedy: str) -> None:
-        for watch in self._watches:
-            watch.stopped(partition, cause, detail, remedy)
-
-    def revoked(self, partitions: Iterable[str], *, lost: bool, cancelled: int, seconds: float) -> None:
-        names = list(partitions)
-        for watch in self._watches:
-            watch.revoked(names, lost=lost, cancelled=cancelled, seconds=seconds)
-
-    def gate_changed(
-        self,
-        provider: str,
-        scope: str,
-        *,
-        open: bool,
-        cause: str,
-        detail: str,
-        opens_in_s: float | None,  # noqa: A002
-    ) -> None:
-        for watch in self._watches:
-            watch.gate_changed(provider, scope, open=open, cause=cause, detail=detail, opens_in_s=opens_in_s)
-
-    def brokers(self, *, up: bool, detail: str) -> None:
-        for watch in self._watches:
-            watch.brokers(up=up, detail=detail)
-
-    def trouble(self, what: str) -> None:
-        for watch in self._watches:
-            watch.trouble(what)
-
-    def draining(self, seconds: float) -> None:
-        for watch in self._watches:
-            watch.draining(seconds)
+    return event
