@@ -6,7 +6,7 @@ silent for `BROKER_WAIT_S` ends it with DependencyError.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -79,17 +79,23 @@ def record_from(message: Message) -> Record:
 
 
 def spans(
-    settings: Settings, topics: Iterable[str], start: Start = EARLIEST, *, uncommitted: bool = False
+    settings: Settings,
+    topics: Iterable[str],
+    start: Start = EARLIEST,
+    *,
+    uncommitted: bool = False,
+    optional: Collection[str] = (),
 ) -> list[Span]:
     """What these topics hold now from `start` on, partition by partition.
 
     uncommitted: up to the high watermark, also where an open transaction hides the records before it; else up to the
-    last stable offset. Raises ConfigError for a topic that isn't there, DependencyError.
+    last stable offset. optional: topics that are left out if they aren't there; a missing one of the others raises
+    ConfigError. Raises DependencyError.
     """
     isolation = "read_uncommitted" if uncommitted else "read_committed"
     consumer = clients.reader(settings, **{"isolation.level": isolation})
     try:
-        partitions = _partitions(consumer, settings, list(dict.fromkeys(topics)))
+        partitions = _partitions(consumer, settings, list(dict.fromkeys(topics)), optional)
         firsts = _times(consumer, partitions, start.number) if start.at == "time" else {}
         return [_span(consumer, each, start, firsts) for each in partitions]
     except KafkaException as error:
@@ -190,15 +196,18 @@ class _Reading:
             )
 
 
-def _partitions(consumer: Consumer, settings: Settings, topics: Sequence[str]) -> list[Partition]:
+def _partitions(
+    consumer: Consumer, settings: Settings, topics: Sequence[str], optional: Collection[str]
+) -> list[Partition]:
     metadata = consumer.list_topics(timeout=clients.BROKER_WAIT_S)
-    missing = [name for name in topics if name not in metadata.topics or metadata.topics[name].error is not None]
+    there = [name for name in topics if name in metadata.topics and metadata.topics[name].error is None]
+    missing = [name for name in topics if name not in there and name not in optional]
     if missing:
         raise ConfigError(
             f"There is no topic {', '.join(missing)} at {settings.kafka.bootstrap_servers}. "
             "Is the name in [topics] right? llm-stream topics create makes what is missing."
         )
-    return [(name, number) for name in topics for number in sorted(metadata.topics[name].partitions)]
+    return [(name, number) for name in there for number in sorted(metadata.topics[name].partitions)]
 
 
 def _span(consumer: Consumer, partition: Partition, start: Start, firsts: Mapping[Partition, int]) -> Span:

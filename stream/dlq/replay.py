@@ -1,0 +1,117 @@
+"""A dead letter sent again: a new request with the same id, and the decision that says who asked for it and why.
+
+Both are one transaction: no replay without its decision, no decision without its replay.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stream.core import headers as names
+from stream.core.errors import LlmStreamError
+from stream.core.records import Outgoing
+from stream.dlq.envelope import DeadLetter
+from stream.kafka import admin, clients, decisions
+from stream.kafka.decisions import Decision
+from stream.kafka.sending import Delivered, deliver_together
+from stream.settings import Settings
+
+MAX_REPLAYS = 2
+"""How often one request is sent again without being forced: what failed three times will fail a fourth."""
+
+
+class ReplayRefusedError(LlmStreamError):
+    """The dead letter is not sent again. The message says why, and what to do instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay wrote: the new request and its decision. count: how often the request was sent again by now."""
+
+    request: Delivered
+    decision: Delivered
+    count: int
+
+
+def times_replayed(letter: DeadLetter, made: Iterable[Decision]) -> int:
+    """How often this request was sent again so far: on its way to this dead letter, and from it."""
+    from_here = sum(1 for each in made if is_replay_of(letter, each))
+    return letter.replay_count + from_here
+
+
+def is_replay_of(letter: DeadLetter, decision: Decision) -> bool:
+    """Whether a decision sent this very dead letter again."""
+    scope = decision.scope
+    return (
+        decision.kind == "replay" and scope.get("dlq") == letter.record.topic and scope.get("dead_letter") == letter.id
+    )
+
+
+def refusal(letter: DeadLetter, settings: Settings, replayed: int, *, force: bool) -> str | None:
+    """Why this dead letter can't be sent again; None if it can. `force` overrides the count, nothing else."""
+    topic = letter.source.get("topic")
+    if letter.value_sha256 is not None:
+        return (
+            f"The original value was too large to be kept (its SHA-256 is {letter.value_sha256}): "
+            f"send it again from where it came from, under the id {letter.request_id}."
+        )
+    if letter.record.headers is None or letter.headers_dropped:
+        return "The request's own headers could not be kept: send it again from where it came from."
+    if not isinstance(topic, str):
+        return "It doesn't say which topic it came from (llm.source.topic, __dlq.errors.topic)."
+    if topic not in settings.topics.requests:
+        known = ", ".join(settings.topics.requests)
+        return f"It came from {topic}, which is none of [topics] requests ({known}): no worker of this group reads it."
+    if replayed >= MAX_REPLAYS and not force:
+        return (
+            f"It was sent again {replayed} times already, and failed each time with what it is. Look at what is wrong "
+            f"(llm-stream dlq show {letter.id}); to send it a further time all the same: --force."
+        )
+    return None
+
+
+def request_again(letter: DeadLetter, by: str, count: int, partitions: Mapping[str, int]) -> Outgoing:
+    """The new request: key, value and headers as they came, and `llm.replay.{count,id,by}`.
+
+    partitions: how many each topic has. It goes to the partition it came from, so that a key stays where its producer
+    put it, whatever that one's partitioner; by key where that partition isn't there.
+    """
+    topic, partition = str(letter.source["topic"]), letter.source.get("partition")
+    marks = {names.REPLAY_COUNT: str(count), names.REPLAY_ID: letter.id, names.REPLAY_BY: by}
+    headers = letter.original_headers + tuple((name, value.encode()) for name, value in marks.items())
+    there = isinstance(partition, int) and 0 <= partition < partitions.get(topic, 0)
+    return Outgoing(topic, letter.record.key, letter.record.value, headers, partition if there else None)
+
+
+def decision_for(letter: DeadLetter, by: str, why: str, count: int, at_ms: int) -> Decision:
+    """The decision `replay`: its scope names the dead letter and the request."""
+    scope: dict[str, Any] = {
+        "dlq": letter.record.topic,
+        "dead_letter": letter.id,
+        "request_id": letter.request_id,
+        "task": letter.task,
+        "source": dict(letter.source),
+    }
+    return Decision(at_ms, by, "replay", scope, why, {"count": count})
+
+
+def replay(
+    settings: Settings,
+    letter: DeadLetter,
+    *,
+    by: str,
+    why: str,
+    at_ms: int,
+    force: bool = False,
+) -> Replayed:
+    """Send a dead letter again. Raises ReplayRefusedError, ConfigError, DependencyError; then nothing was written."""
+    replayed = times_replayed(letter, decisions.read_all(settings))
+    why_not = refusal(letter, settings, replayed, force=force)
+    if why_not is not None:
+        raise ReplayRefusedError(why_not)
+    facts = admin.topic_facts(clients.admin(settings), settings.topics.requests, clients.BROKER_WAIT_S)
+    partitions = {name: each.partitions for name, each in facts.items()}
+    request = request_again(letter, by, replayed + 1, partitions)
+    decision = decisions.outgoing(settings, decision_for(letter, by, why, replayed + 1, at_ms))
+    written = deliver_together(settings, [request, decision])
+    return Replayed(written[0], written[1], replayed + 1)
