@@ -1,0 +1,139 @@
+"""The tasks of a folder, read once at start: `core.ports.Catalogue`.
+
+    prompts/<task>/task.toml      what to call and how to judge the reply
+    prompts/<task>/contract.py    Input and Output
+    prompts/<task>/v1.md          front matter, "# system", "# user"; further versions beside it
+
+Everything is checked while loading; afterwards nothing changes and nothing is read again.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel
+
+from stream.core.errors import ConfigError, RouteError
+from stream.core.records import Request
+from stream.core.sampling import fraction
+from stream.core.spelling import did_you_mean
+from stream.tasks.contract import Contract, load_contract
+from stream.tasks.promptfile import read_prompt
+from stream.tasks.taskfile import TaskSettings, task_settings, version_settings
+from stream.tasks.template import compiled_system, compiled_user
+from stream.tasks.version import Version, version_label
+
+VerifyChecks = Callable[[Mapping[str, Any], type[BaseModel]], None]
+"""Raises ConfigError if a check list can't be used on replies of this model (`validation.verify_checks`)."""
+
+_TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_VERSION_FILE = re.compile(r"v[1-9]\d{0,5}\.md")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """A task and its versions, oldest first. shares: percent of the requests by version name, adding up to 100."""
+
+    name: str
+    versions: Mapping[str, Version]
+    shares: Mapping[str, float]
+
+    def version_for(self, request_id: str) -> Version:
+        """The version of this request: by hash of its id, so that retries and replays stay on their side.
+
+        Shares are laid end to end in the versions' order: a version whose share grows keeps the ids it had.
+        """
+        active = [(name, share) for name, share in self.shares.items() if share > 0]
+        if len(active) > 1:
+            place = fraction(f"split/{self.name}", request_id) * 100
+            for name, share in active[:-1]:
+                place -= share
+                if place < 0:
+                    return self.versions[name]
+        return self.versions[active[-1][0]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalogue:
+    """All tasks, by name."""
+
+    tasks: Mapping[str, Task]
+
+    def version_for(self, request: Request) -> Version:
+        """The prompt version this request is for. Raises RouteError (`unknown_task`)."""
+        task = self.tasks.get(request.task)
+        if task is None:
+            raise RouteError(
+                "unknown_task", f"No task is called {request.task[:100]!r}{did_you_mean(request.task, self.tasks)}."
+            )
+        return task.version_for(request.id)
+
+    def versions(self) -> Iterator[Version]:
+        """Every version of every task, active or not."""
+        for task in self.tasks.values():
+            yield from task.versions.values()
+
+
+def load_catalogue(folder: Path, verify_checks: VerifyChecks) -> Catalogue:
+    """All tasks under `folder`. Raises ConfigError, naming file, key, why and what to do.
+
+    Hidden folders, `_folders` and loose files are none of our business; every other folder must be a task.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"tasks.path: the folder {folder} isn't there; it holds one folder per task.")
+    folders = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._")
+    if not folders:
+        raise ConfigError(f"tasks.path: {folder} holds no task: make a folder with task.toml, contract.py and v1.md.")
+    return Catalogue(MappingProxyType({path.name: load_task(path, verify_checks) for path in folders}))
+
+
+def load_task(folder: Path, verify_checks: VerifyChecks) -> Task:
+    """One task's folder. Raises ConfigError."""
+    if not _TASK_NAME.fullmatch(folder.name):
+        raise ConfigError(f"{folder}: a task's name has letters, digits, - and _ only, and at most 64 of them.")
+    settings = task_settings(folder / "task.toml")
+    contract = load_contract(folder / "contract.py")
+    files = sorted((path for path in folder.iterdir() if _VERSION_FILE.fullmatch(path.name)), key=_number)
+    names = [path.stem for path in files]
+    for name in settings.active:
+        if name not in names:
+            raise ConfigError(f"{folder / 'task.toml'}: active: there is no {name}.md{did_you_mean(name, names)}.")
+    versions = {path.stem: _load_version(path, settings, contract, verify_checks) for path in files}
+    shares = {name: settings.active[name] for name in names if name in settings.active}
+    return Task(folder.name, MappingProxyType(versions), MappingProxyType(shares))
+
+
+def _number(path: Path) -> int:
+    return int(path.stem[1:])
+
+
+def _load_version(path: Path, task: TaskSettings, contract: Contract, verify_checks: VerifyChecks) -> Version:
+    prompt = read_prompt(path)
+    task_file = path.parent / "task.toml"
+    settings = version_settings(task, prompt.front, path, task_file)
+    try:
+        verify_checks(settings.checks, contract.output_model)
+    except ConfigError as error:
+        raise ConfigError(f"{path if 'checks' in prompt.front else task_file}: checks.{error}") from None
+    provider, _, model = settings.model.partition(":")
+    name = path.parent.name
+    return Version(
+        task=name,
+        name=path.stem,
+        label=version_label(name, path.stem, prompt.content, contract.input_schema, contract.output_schema),
+        provider=provider,
+        model=model,
+        structured=settings.structured,
+        max_output_tokens=settings.max_output_tokens,
+        truncation_retry_tokens=settings.truncation_retry_tokens,
+        results_topic=settings.results_topic,
+        checks=MappingProxyType(dict(settings.checks)),
+        input_model=contract.input_model,
+        output_model=contract.output_model,
+        output_schema=contract.output_schema,
+        system=compiled_system(prompt.system),
+        user=compiled_user(prompt.user, frozenset(contract.input_model.model_fields)),
+    )

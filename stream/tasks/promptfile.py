@@ -1,0 +1,60 @@
+"""A prompt version's file: YAML front matter between `---` lines, then `# system` and `# user`."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import frontmatter
+import yaml  # type: ignore[import-untyped]  # python-frontmatter's own parser; its errors surface here
+
+from stream.core.errors import ConfigError
+from stream.tasks.template import PartSource
+
+_HEADING = re.compile(r"^#[ \t]+(system|user)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFile:
+    """content: the file's bytes, as they are hashed. front: its settings, unchecked."""
+
+    content: bytes
+    front: dict[str, Any]
+    system: PartSource
+    user: PartSource
+
+
+def read_prompt(path: Path) -> PromptFile:
+    """The file, split. The system part may be missing or empty, the user part may not. Raises ConfigError."""
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+        front, body = frontmatter.parse(text)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8: {error}.") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2026-13-01
+        raise ConfigError(f"{path}: the front matter is not YAML: {' '.join(str(error).split())}") from None
+    if text.startswith("---") and not front:  # anything but a mapping is dropped in silence
+        raise ConfigError(f"{path}: the front matter holds no settings; write key: value lines, or leave it out.")
+    parts = _parts(path, body, first_line=text[: text.rindex(body)].count("\n") + 1 if body else 1)
+    if "user" not in parts or not parts["user"].text:
+        raise ConfigError(f'{path}: there is no "# user" part: it holds what is said about each event.')
+    return PromptFile(content, dict(front), parts.get("system", PartSource("system", "", str(path), 1)), parts["user"])
+
+
+def _parts(path: Path, body: str, first_line: int) -> dict[str, PartSource]:
+    headings = list(_HEADING.finditer(body))
+    before = body[: headings[0].start()] if headings else body
+    if before.strip():
+        raise ConfigError(f'{path}: text before the first heading: start with a line "# system" or "# user".')
+    parts: dict[str, PartSource] = {}
+    ends = [heading.start() for heading in headings[1:]] + [len(body)]
+    for heading, end in zip(headings, ends, strict=True):
+        name = heading.group(1).lower()
+        if name in parts:
+            raise ConfigError(f'{path}: the heading "# {name}" stands there twice.')
+        text = body[heading.end() : end]
+        start = len(text) - len(text.lstrip())
+        line = first_line + body.count("\n", 0, heading.end() + start)
+        parts[name] = PartSource(name, text.strip(), str(path), line)
+    return parts
