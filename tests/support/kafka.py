@@ -109,7 +109,7 @@ def create_topic(
     bootstrap_servers: str, name: str, partitions: int = 1, config: Mapping[str, str] | None = None
 ) -> None:
     """A topic, ready to be written to when this returns."""
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 3})
     admin.create_topics([NewTopic(name, partitions, 1, config=dict(config or {}))])[name].result(10)
 
     def ready() -> bool:
@@ -126,6 +126,7 @@ def produce(bootstrap_servers: str, topic: str, records: Iterable[Unsent], deadl
     producer = Producer(
         {
             "bootstrap.servers": bootstrap_servers,
+            "log_level": 3,
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
             "linger.ms": 5,

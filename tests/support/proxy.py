@@ -143,10 +143,10 @@ class KafkaProxy:
         ends = {writer}
         pumps: set[asyncio.Task[None]] = set()
         try:
-            if self._refusing:
-                return
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
             ends.add(up_writer)
+            if self._refusing:
+                return
             self._writers |= ends
             doomed: set[int] = set()
             pumps.add(asyncio.ensure_future(self._pump_requests(reader, up_writer, doomed)))

@@ -20,12 +20,14 @@ def read_all(
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
+            "log_level": 3,
             "group.id": f"test-reader-{uuid.uuid4().hex}",
             "isolation.level": isolation,
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
             "fetch.queue.backoff.ms": 10,
+            "fetch.wait.max.ms": 20,
         }
     )
     try:
@@ -63,7 +65,7 @@ def _take(message: Message, records: list[Message], behind: dict[int, int], ends
 
 def _bounds(bootstrap_servers: str, topic: str) -> tuple[dict[int, int], dict[int, int]]:
     """Log starts and high watermarks. READ_UNCOMMITTED: otherwise the answer stops at the first open transaction."""
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 3})
     partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
 
     def ask(spec: OffsetSpec) -> dict[int, int]:
