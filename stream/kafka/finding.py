@@ -171,7 +171,7 @@ def source_of(outcome: Record) -> tuple[str | None, Source]:
 def _places(settings: Settings, results_topics: Sequence[str]) -> Mapping[str, Kind]:
     kinds: tuple[Kind, ...] = ("requests", "results", "dlq", "audit", "decisions")
     shared: dict[str, Kind] = {topic: kind for kind in kinds for topic in lines.topics_of(kind, settings)}
-    own: dict[str, Kind] = {topic: "results" for topic in results_topics}
+    own: dict[str, Kind] = dict.fromkeys(results_topics, "results")
     return own | shared
 
 
