@@ -224,7 +224,13 @@ def _replaced(name: str, ours: Mapping[str, Any]) -> bool:
 def _violations(failure: Failure, policy: SettlePolicy) -> bytes | None:
     if not failure.violations:
         return None
-    return policy.encode([asdict(violation) for violation in failure.violations[:MAX_VIOLATIONS]])
+    listed = [asdict(violation) for violation in failure.violations[:MAX_VIOLATIONS]]
+    return policy.encode([{name: _plain(text) for name, text in violation.items()} for violation in listed])
+
+
+def _plain(text: str) -> str:
+    """The text without lone surrogates, which no JSON can carry."""
+    return text.encode(errors="replace").decode()
 
 
 def _cut(output: bytes) -> bytes:

@@ -68,6 +68,33 @@ def producer_config(settings: Settings, **more: Any) -> dict[str, Any]:
     }
 
 
+def member_config(settings: Settings) -> dict[str, Any]:
+    """The worker's consumer: reads only committed records, commits nothing by itself, never skips."""
+    config = connection(settings) | {
+        "group.id": settings.kafka.group_id,
+        "group.protocol": settings.kafka.group_protocol,
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.queue.backoff.ms": 10,
+        "fetch.wait.max.ms": 100,
+    }
+    if settings.kafka.group_protocol == "classic":
+        config["partition.assignment.strategy"] = "cooperative-sticky"
+    return config
+
+
+def bystander_config(settings: Settings) -> dict[str, Any]:
+    """A consumer that asks what the worker's group has committed, and never joins it."""
+    return connection(settings) | {
+        "group.id": settings.kafka.group_id,
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+    }
+
+
 def make(client: type[Any], config: dict[str, Any]) -> Any:
     """A client object, or a ConfigError that names the property librdkafka refuses."""
     try:

@@ -49,7 +49,7 @@ class Watch:
         provider: str,
         scope: str,
         *,
-        open: bool,
+        is_open: bool,
         cause: str,
         detail: str,
         opens_in_s: float | None,

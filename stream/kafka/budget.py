@@ -1,0 +1,38 @@
+"""How much a worker may do before it stops by itself: careful first runs (`--limit`, `--max-cost-usd`)."""
+
+from stream.core.outcomes import Completed, Outcome
+
+
+class Budget:
+    """Counts requests and money. limit: requests; max_cost_usd: known cost; None: without end.
+
+    Calls in flight when the money is used up still end and count, so a little more may be spent.
+    """
+
+    def __init__(self, limit: int | None = None, max_cost_usd: float | None = None) -> None:
+        self._limit = limit
+        self._max_micro_usd = None if max_cost_usd is None else max_cost_usd * 1_000_000
+        self._begun = 0
+        self.spent_micro_usd = 0
+
+    @property
+    def may_spend(self) -> bool:
+        """Whether a call may still be paid for."""
+        return self._max_micro_usd is None or self.spent_micro_usd < self._max_micro_usd
+
+    @property
+    def used_up(self) -> bool:
+        """Whether nothing more will be begun or paid for."""
+        return not self.may_spend or (self._limit is not None and self._begun >= self._limit)
+
+    def begin(self) -> bool:
+        """Whether one more request may begin; it is counted if so."""
+        if self.used_up:
+            return False
+        self._begun += 1
+        return True
+
+    def finished(self, outcome: Outcome) -> None:
+        """Count what an outcome cost."""
+        cost = outcome.cost if isinstance(outcome, Completed) else outcome.failure.cost
+        self.spent_micro_usd += cost.micro_usd or 0

@@ -1,0 +1,286 @@
+"""Outcomes on their way to be visible: gathered, cut into attempts, retried with the same records until acknowledged.
+
+Promises: an attempt holds only outcomes of live epochs, and its done-maps mark exactly what is committed already, what
+it holds, and known gaps; one attempt at a time; `released` returns only when no open attempt holds the partitions. The
+first outcome after a quiet spell commits at once, and so does one with no call in flight behind it; under load an
+attempt is cut every interval, or when one is full.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from stream.core.offsets import DoneMap, encode_map
+from stream.core.records import Record
+from stream.kafka.assignment import Assignment, member_of
+from stream.kafka.committer import Attempt, Committer, Ending, Parcel, Result
+from stream.kafka.partition import Partition
+from stream.kafka.threads import SerialThread
+from stream.telemetry.watch import Watch
+
+MAX_OUTCOMES = 1_000
+MAX_BYTES = 16 * 1024 * 1024
+MAX_WAITING_OUTCOMES = 8_000
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+"""Beyond either, no further call starts."""
+
+REFUSED_AGAIN_S = 60.0
+LET_GO_S = 2.0
+_RETRY_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+@dataclass(slots=True, eq=False)
+class Settled:
+    """A settled outcome that isn't visible yet."""
+
+    partition: Partition
+    record: Record
+    parcel: Parcel
+    size: int
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """What an attempt is made of: its outcomes, and the map it would commit for each partition."""
+
+    outcomes: list[Settled]
+    maps: dict[Partition, DoneMap]
+
+    def holds(self, partitions: Iterable[Partition]) -> bool:
+        return not self.maps.keys().isdisjoint(partitions)
+
+
+class Commits:
+    """The commit loop. `run` it as a task.
+
+    hash_of: the topic hash of a request topic. on_committed: told of each partition that moved, with its new map.
+    transactional: whether the group's metadata is needed. quiet: whether no call is in flight, so that waiting for
+    more outcomes would gain nothing.
+    """
+
+    def __init__(
+        self,
+        committer: Committer,
+        assignment: Assignment,
+        hash_of: Callable[[str], bytes],
+        on_committed: Callable[[Partition, DoneMap], None],
+        watch: Watch,
+        *,
+        interval_s: float,
+        transactional: bool,
+        quiet: Callable[[], bool],
+    ) -> None:
+        self._committer = committer
+        self._thread = SerialThread("committer")
+        self._assignment = assignment
+        self._hash_of = hash_of
+        self._on_committed = on_committed
+        self._watch = watch
+        self._interval_s = interval_s
+        self._transactional = transactional
+        self._quiet = quiet
+        self._waiting: list[Settled] = []
+        self._suspects: list[Settled] = []
+        self._starts: dict[Partition, DoneMap] = {}
+        self._open: _Batch | None = None
+        self._wake = asyncio.Event()
+        self._moved = asyncio.Condition()
+        self._waiting_bytes = 0
+        self._cut_s = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Outcomes that are not visible yet."""
+        return len(self._waiting) + len(self._suspects) + (len(self._open.outcomes) if self._open else 0)
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that no further call should start."""
+        return len(self._waiting) >= MAX_WAITING_OUTCOMES or self._waiting_bytes >= MAX_WAITING_BYTES
+
+    def add(self, settled: Settled) -> None:
+        """An outcome to be published."""
+        settled.partition.uncommitted += 1
+        self._waiting.append(settled)
+        self._waiting_bytes += settled.size
+        self._wake.set()
+
+    def add_start(self, partition: Partition, done: DoneMap) -> None:
+        """A start to be made durable before anything of the partition is paid for."""
+        self._starts[partition] = done
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Commit until cancelled. Raises what the committer raises."""
+        failures = 0
+        while True:
+            await self._wake.wait()
+            await self._until_cut()
+            batch = self._next_batch()
+            attempt = self._attempt_for(batch) if batch else None
+            if batch is None or attempt is None:
+                await asyncio.sleep(self._interval_s if batch else 0)
+                self._put_back(batch)
+                continue
+            ending = await self._carry_out(batch, attempt)
+            failures = 0 if ending.result is Result.COMMITTED else failures + 1
+            if ending.result is Result.ABORTED:
+                self._watch.attempt_failed(ending.reason)
+                await asyncio.sleep(_RETRY_S[min(failures, len(_RETRY_S)) - 1])
+
+    async def drained(self, partitions: Sequence[Partition]) -> None:
+        """Wait until every outcome of these partitions is visible, but those the broker refuses."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: not any(p.uncommitted for p in partitions))
+
+    async def released(self, partitions: Sequence[Partition], patience_s: float) -> None:
+        """Wait until no open attempt holds these partitions; past `patience_s` the attempt is made to end."""
+        async with self._moved:
+            if self._open is not None and self._open.holds(partitions):
+                try:
+                    await asyncio.wait_for(self._moved.wait_for(lambda: not self._holds(partitions)), patience_s)
+                except TimeoutError:
+                    self._committer.let_go()
+                    await self._moved.wait_for(lambda: not self._holds(partitions))
+
+    def stop(self, timeout_s: float) -> bool:
+        """End the committer's thread; whether it ended in time."""
+        self._committer.let_go()
+        self._thread.submit(self._committer.close)
+        return self._thread.stop(timeout_s)
+
+    def _holds(self, partitions: Sequence[Partition]) -> bool:
+        return self._open is not None and self._open.holds(partitions)
+
+    async def _until_cut(self) -> None:
+        """Wait for the moment of the next cut: the interval since the last one, sooner if an attempt is full."""
+        loop = asyncio.get_running_loop()
+        while (left_s := self._cut_s + self._interval_s - loop.time()) > 0:
+            if len(self._waiting) >= MAX_OUTCOMES or self._starts or self._quiet():
+                break
+            await asyncio.sleep(min(left_s, 0.02))
+        self._cut_s = loop.time()
+
+    def _next_batch(self) -> _Batch | None:
+        """The outcomes and starts of the next attempt, taken out of what waits; None if there is nothing live."""
+        self._drop_dead()
+        starts, self._starts = self._starts, {}
+        if self._suspects:
+            chosen = [self._suspects.pop()]
+        else:
+            count, size = 0, 0
+            while count < min(len(self._waiting), MAX_OUTCOMES) and (size < MAX_BYTES or not count):
+                size += self._waiting[count].size
+                count += 1
+            chosen, self._waiting = self._waiting[:count], self._waiting[count:]
+            self._waiting_bytes -= sum(settled.size for settled in chosen)
+        if not (self._waiting or self._suspects):
+            self._wake.clear()
+        if not (chosen or starts):
+            return None
+        return _Batch(chosen, starts | _maps(chosen))
+
+    def _attempt_for(self, batch: _Batch) -> Attempt | None:
+        """The attempt; None while we are no member of the group. Metadata first, liveness after (`assignment`)."""
+        metadata = self._assignment.metadata
+        if self._transactional and not member_of(metadata):
+            return None
+        dead = [partition for partition in batch.maps if not self._live(partition)]
+        for partition in dead:
+            del batch.maps[partition]
+        batch.outcomes = [settled for settled in batch.outcomes if settled.partition in batch.maps]
+        offsets = tuple(
+            (partition.id, done.base, encode_map(done, self._hash_of(partition.id.topic)))
+            for partition, done in batch.maps.items()
+        )
+        epochs = {partition.id: partition.epoch for partition in batch.maps}
+        return Attempt(
+            tuple(settled.parcel for settled in batch.outcomes),
+            offsets,
+            metadata,
+            lambda partition: self._assignment.live(partition, epochs[partition]),
+        )
+
+    async def _carry_out(self, batch: _Batch, attempt: Attempt) -> Ending:
+        """Try it once, and find out how it ended whatever that takes. The same records are never published twice."""
+        if not attempt.offsets:
+            return Ending(Result.COMMITTED)
+        self._open = batch
+        started_s = asyncio.get_running_loop().time()
+        ending = await self._thread.run(lambda: self._committer.attempt(attempt))
+        while ending.result is Result.UNKNOWN:
+            await self._close()
+            ending = await self._thread.run(lambda: self._committer.resolve(attempt))
+        self._open = None
+        if ending.result is Result.COMMITTED:
+            self._acknowledge(batch, asyncio.get_running_loop().time() - started_s)
+        elif ending.result is Result.REFUSED:
+            self._set_aside(batch, ending)
+        else:
+            self._put_back(batch)
+        await self._close()
+        return ending
+
+    async def _close(self) -> None:
+        """No attempt is open any more: tell those who wait for that."""
+        self._open = None
+        async with self._moved:
+            self._moved.notify_all()
+
+    def _acknowledge(self, batch: _Batch, seconds: float) -> None:
+        for settled in batch.outcomes:
+            settled.partition.uncommitted -= 1
+        for partition, done in batch.maps.items():
+            if self._live(partition):
+                self._on_committed(partition, done)
+        if batch.outcomes:
+            self._watch.committed(len(batch.outcomes), seconds)
+
+    def _put_back(self, batch: _Batch | None) -> None:
+        """Everything of an attempt that didn't go through waits again, in its old place."""
+        if batch is None:
+            return
+        self._waiting = batch.outcomes + self._waiting
+        self._waiting_bytes += sum(settled.size for settled in batch.outcomes)
+        chosen = {settled.partition for settled in batch.outcomes}
+        self._starts |= {p: done for p, done in batch.maps.items() if p not in chosen and p.tracker is None}
+        self._wake.set()
+
+    def _set_aside(self, batch: _Batch, ending: Ending) -> None:
+        """Leave out what the broker refused. Several are tried one by one, for a batch is refused as a whole; a single
+        one is set aside for a while, its offset unfinished."""
+        refused = [batch.outcomes[index] for index in sorted(ending.refused)]
+        batch.outcomes = [s for index, s in enumerate(batch.outcomes) if index not in ending.refused]
+        self._put_back(batch)
+        if len(refused) > 1:
+            self._suspects += refused[::-1]
+            return
+        for settled in refused:
+            settled.partition.uncommitted -= 1
+            self._watch.refused(settled.record, ending.reason)
+            asyncio.get_running_loop().call_later(REFUSED_AGAIN_S, self._try_again, settled)
+
+    def _try_again(self, settled: Settled) -> None:
+        settled.partition.uncommitted += 1
+        self._suspects.append(settled)
+        self._wake.set()
+
+    def _drop_dead(self) -> None:
+        """Outcomes of ended epochs are dropped: whoever owns the partition now runs their requests again."""
+        dead = {s.partition for s in self._waiting + self._suspects if not self._live(s.partition)}
+        if dead:
+            self._waiting = [s for s in self._waiting if s.partition not in dead]
+            self._suspects = [s for s in self._suspects if s.partition not in dead]
+            self._waiting_bytes = sum(settled.size for settled in self._waiting)
+        self._starts = {p: done for p, done in self._starts.items() if self._live(p)}
+
+    def _live(self, partition: Partition) -> bool:
+        return self._assignment.live(partition.id, partition.epoch)
+
+
+def _maps(outcomes: Sequence[Settled]) -> dict[Partition, DoneMap]:
+    """What an attempt with these outcomes would commit, by partition."""
+    offsets: dict[Partition, list[tuple[int, int | None]]] = {}
+    for settled in outcomes:
+        offsets.setdefault(settled.partition, []).append((settled.record.offset, settled.record.leader_epoch))
+    return {p: p.tracker.plan(done) for p, done in offsets.items() if p.tracker is not None}

@@ -1,0 +1,141 @@
+"""Starts requests: as many as there are slots, pool by pool, only where the gate has room.
+
+Promises: a request that waits holds no task, no thread and no slot; within a pool the longest waiting starts first; no
+pool starves another; nothing starts while too many outcomes wait for their commit.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
+
+from stream.core.ordering import Lanes
+from stream.kafka.partition import Item, Partition
+from stream.kafka.slots import HeldSlot, Slots
+
+MAX_PARKED = 2
+"""So many times `max_in_flight` requests may be started and waiting inside (for a gate, a backoff), at most."""
+
+
+class Admission(Protocol):
+    """What a provider's gate tells the scheduler."""
+
+    def view(self, model: str) -> Any:
+        """Has `room`: how many calls would be admitted now; and `opens_in_s`."""
+
+    def waiting(self, model: str) -> int:
+        """How many started requests wait for the gate."""
+
+
+class Scheduler:
+    """Ready requests in, running tasks out.
+
+    run: the coroutine that serves a request; it holds the slot given. admissions: gates by provider name; a provider
+    without one always has room. may_start: whether outcomes and limits leave room at all.
+    """
+
+    def __init__(
+        self,
+        max_in_flight: int,
+        admissions: Mapping[str, Admission],
+        run: Callable[[Item, HeldSlot], Coroutine[Any, Any, None]],
+        may_start: Callable[[], bool],
+    ) -> None:
+        self.slots = Slots(max_in_flight, self.pump)
+        self._admissions = admissions
+        self._run = run
+        self._may_start = may_start
+        self._lanes: Lanes[Item] = Lanes()
+        self._routes: dict[str, tuple[str, str]] = {}
+        self._started = 0
+        self._pumping = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def started(self) -> int:
+        """Requests that have a task: in the air, or waiting inside for a gate or a backoff."""
+        return self._started
+
+    def ready(self, item: Item) -> None:
+        """A request may start as soon as there is room. Call `pump` afterwards."""
+        assert item.prepared is not None  # noqa: S101  (only understood requests become ready)
+        version = item.prepared.version
+        pool = f"{version.provider}:{version.model}"
+        self._routes.setdefault(pool, (version.provider, version.model))
+        self._lanes.add(pool, item)
+
+    def forget(self, partition: Partition) -> None:
+        """Drop what is ready of a partition."""
+        self._lanes.drop(lambda item: item.partition is partition)
+
+    def pump(self) -> None:
+        """Start what can start. Cheap when nothing can; safe to call from anywhere on the loop."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            self._pump()
+        finally:
+            self._pumping = False
+
+    def _pump(self) -> None:
+        if not len(self._lanes):
+            return
+        opens_in_s = math.inf
+        rooms: dict[str, float] = {}
+        progress = True
+        while progress and self._may_start_one():
+            progress = False
+            for pool in self._lanes.pools():
+                if pool not in rooms:
+                    rooms[pool], wait_s = self._room(pool)
+                    opens_in_s = min(opens_in_s, wait_s)
+                if rooms[pool] >= 1 and self._may_start_one() and (item := self._lanes.take(pool)):
+                    rooms[pool] -= 1
+                    progress = True
+                    self._start(item)
+        if opens_in_s < math.inf:
+            self._pump_in(opens_in_s)
+
+    def _may_start_one(self) -> bool:
+        return self.slots.free > 0 and self._started < MAX_PARKED * self.slots.limit and self._may_start()
+
+    def _room(self, pool: str) -> tuple[float, float]:
+        """How many of a pool may start, and in how many seconds time alone makes room (inf: it has, or none does)."""
+        provider, model = self._routes[pool]
+        admission = self._admissions.get(provider)
+        if admission is None:
+            return math.inf, math.inf
+        view = admission.view(model)
+        room = view.room - admission.waiting(model)
+        if room >= 1 or view.opens_in_s is None:
+            return room, math.inf
+        return room, view.opens_in_s
+
+    def _start(self, item: Item) -> None:
+        partition = item.partition
+        partition.leaves(item)
+        self._started += 1
+        slot = self.slots.taken()
+        task = asyncio.create_task(self._run(item, slot))
+        partition.running[item.record.offset] = (task, slot)
+        task.add_done_callback(lambda _: self._ended(item, slot))
+
+    def _ended(self, item: Item, slot: HeldSlot) -> None:
+        """Not in the task itself: one that is cancelled before its first step never runs a line."""
+        self._started -= 1
+        item.partition.running.pop(item.record.offset, None)
+        slot.release()
+
+    def _pump_in(self, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        when_s = loop.time() + max(delay_s, 0.001)
+        if self._timer is not None and not self._timer.cancelled() and self._timer.when() <= when_s + 0.001:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(when_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.pump()

@@ -1,0 +1,76 @@
+"""How many calls may be in the air, over all providers: a request holds a slot only while its call is out."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+
+class Slots:
+    """A counted semaphore that those who wait again (after a gate, a backoff) get before newcomers.
+
+    on_free: told when a slot is given back and nobody waits for it.
+    """
+
+    def __init__(self, limit: int, on_free: Callable[[], None]) -> None:
+        self.limit = limit
+        self.used = 0
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._on_free = on_free
+
+    @property
+    def free(self) -> int:
+        """Slots that a newcomer may take."""
+        return self.limit - self.used - len(self._waiters)
+
+    def taken(self) -> "HeldSlot":
+        """A slot, taken at once. Only to be called while `free` is above 0."""
+        self.used += 1
+        return HeldSlot(self)
+
+    async def wait(self) -> None:
+        """Take a slot as soon as there is one, first come first served."""
+        if self.used < self.limit and not self._waiters:
+            self.used += 1
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                self._waiters.remove(waiter)
+            else:
+                self.give()
+            raise
+
+    def give(self) -> None:
+        """Give a slot back."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self.used -= 1
+        self._on_free()
+
+
+class HeldSlot:
+    """One request's hold on a slot (`core.records.Slot`)."""
+
+    __slots__ = ("_slots", "held")
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self.held = True
+
+    async def acquire(self) -> None:
+        """Wait for a slot, unless one is held."""
+        if not self.held:
+            await self._slots.wait()
+            self.held = True
+
+    def release(self) -> None:
+        """Give the slot back, if one is held."""
+        if self.held:
+            self.held = False
+            self._slots.give()

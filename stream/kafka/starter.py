@@ -1,0 +1,175 @@
+"""Finds where reading of newly assigned partitions starts, on a thread that may wait for the broker.
+
+It gathers what `core.starting` judges by (commits, log bounds, topic ids, decisions, and, where a commit is missing or
+foreign, whether outcomes exist already) and carries out what people accepted.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from stream.core import headers as names
+from stream.core.offsets import topic_hash
+from stream.core.starting import Accepted, PartitionFacts, Search, Start, Stopped, judge
+from stream.kafka import decisions, reading
+from stream.kafka.assignment import TopicPartition
+from stream.kafka.group_offsets import GroupOffsets
+from stream.settings import Settings
+
+_ACCEPTANCES = ("accept_gap", "accept_rerun")
+
+
+class Starter:
+    """Judges partitions. Blocking; belongs to one thread.
+
+    topic_ids: of the request topics as they are now. outcome_topics: every topic that results or dead letters of this
+    group may be on. accept: what this worker was told on its command line to accept, (kind, partition).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic_ids: Callable[[], Mapping[str, str | None]],
+        outcome_topics: Sequence[str],
+        accept: Iterable[tuple[str, TopicPartition]] = (),
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._settings = settings
+        self._offsets = GroupOffsets(settings)
+        self._topic_ids = topic_ids
+        self._outcome_topics = list(dict.fromkeys(outcome_topics))
+        self._accept = set(accept)
+        self._now_ms = now_ms
+
+    def judge(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Start | Stopped]:
+        """Where each starts. Raises KafkaException, DependencyError or ConfigError when the broker can't be asked."""
+        made = decisions.read_all(self._settings)
+        accepted = self._acceptances(made)
+        highest = _Lazy(self._highest_outcomes)
+        return {
+            partition: self._judged(facts, accepted, highest)
+            for partition, facts in self._facts(partitions, made).items()
+        }
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._offsets.close()
+
+    def _facts(
+        self, partitions: Sequence[TopicPartition], made: Sequence[decisions.Decision]
+    ) -> dict[TopicPartition, PartitionFacts]:
+        committed = self._offsets.committed(partitions)
+        ids = self._topic_ids()
+        starts = self._latest_starts(partitions, made) if self._settings.worker.start == "latest" else {}
+        facts = {}
+        for partition in partitions:
+            offset, metadata = committed[partition]
+            low, high = self._offsets.log(partition)
+            hashed = topic_hash(ids.get(partition.topic), partition.topic)
+            start = min(max(starts.get(partition, low), low), high)
+            facts[partition] = PartitionFacts(
+                partition.topic, partition.partition, hashed, offset, metadata, low, high, start
+            )
+        return facts
+
+    def _latest_starts(
+        self, partitions: Sequence[TopicPartition], made: Sequence[decisions.Decision]
+    ) -> dict[TopicPartition, int]:
+        """The end of each partition when the group's first worker came; the earliest such decision wins."""
+        group = self._settings.kafka.group_id
+        for decision in made:
+            if decision.kind == "start_latest" and decision.scope.get("group") == group:
+                ranges = map(decisions.OffsetRange.from_json, decision.scope.get("partitions", ()))
+                ids = self._topic_ids()
+                return {
+                    TopicPartition(r.topic, r.partition): r.from_offset
+                    for r in ranges
+                    if r.topic_id == ids.get(r.topic)
+                }
+        self._record_latest()
+        return self._latest_starts(partitions, decisions.read_all(self._settings))
+
+    def _record_latest(self) -> None:
+        ids = self._topic_ids()
+        spans = reading.spans(self._settings, self._settings.topics.requests, reading.LATEST)
+        ends = [decisions.OffsetRange(s.topic, ids.get(s.topic), s.partition, s.end, s.end).as_json() for s in spans]
+        scope = {"group": self._settings.kafka.group_id, "partitions": ends}
+        why = 'the group had no commit and [worker] start = "latest"'
+        self._decide("start_latest", scope, why)
+
+    def _acceptances(self, made: Sequence[decisions.Decision]) -> list[Accepted]:
+        """What people accepted for this group's partitions, as long as the topic is still the same."""
+        ids = self._topic_ids()
+        accepted = []
+        for decision in made:
+            if decision.kind not in _ACCEPTANCES or decision.scope.get("group") != self._settings.kafka.group_id:
+                continue
+            try:
+                r = decisions.OffsetRange.from_json(decision.scope)
+            except ValueError:
+                continue
+            if r.topic_id == ids.get(r.topic):
+                accepted.append(Accepted(decision.kind, r.topic, r.partition, r.from_offset, r.to_offset))
+        return accepted
+
+    def _judged(self, facts: PartitionFacts, accepted: Sequence[Accepted], highest: "_Lazy") -> Start | Stopped:
+        """The verdict; where the command line accepts what would stop it, with that decision recorded first."""
+        partition = TopicPartition(facts.topic, facts.partition)
+        while True:
+            verdict = judge(facts, accepted)
+            if isinstance(verdict, Search):
+                found = highest().get(partition, -1) >= verdict.from_offset
+                verdict = judge(facts, accepted, outcomes_found=found)
+            if not isinstance(verdict, Stopped):
+                return _answered(verdict)
+            wanted = verdict.accept
+            if wanted is None or (wanted.kind, partition) not in self._accept:
+                return verdict
+            self._accept.discard((wanted.kind, partition))
+            topic_id = self._topic_ids().get(wanted.topic)
+            lost = decisions.OffsetRange(wanted.topic, topic_id, wanted.partition, wanted.from_offset, wanted.to_offset)
+            self._decide(wanted.kind, lost.as_json() | {"group": self._settings.kafka.group_id}, verdict.detail)
+            accepted = [*accepted, wanted]
+
+    def _decide(self, kind: str, scope: Mapping[str, Any], why: str) -> None:
+        decision = decisions.Decision(self._now_ms(), decisions.by_whom(), kind, scope, why)
+        decisions.append(self._settings, decision)
+
+    def _highest_outcomes(self) -> dict[TopicPartition, int]:
+        """The highest source offset of which a result or dead letter of this group exists, by partition.
+
+        Reads those topics whole: it is asked only where a commit is missing or foreign.
+        """
+        highest: dict[TopicPartition, int] = {}
+        ids = self._topic_ids()
+        for record in reading.read_all(self._settings, self._outcome_topics):
+            headers = record.headers
+            if names.text(headers, names.SOURCE_GROUP) != self._settings.kafka.group_id:
+                continue
+            topic = names.text(headers, names.SOURCE_TOPIC)
+            number, offset = names.integer(headers, names.SOURCE_PARTITION), names.integer(headers, names.SOURCE_OFFSET)
+            topic_id = names.text(headers, names.SOURCE_TOPIC_ID)
+            if topic is None or number is None or offset is None or topic_id != (ids.get(topic) or topic_id):
+                continue
+            partition = TopicPartition(topic, number)
+            highest[partition] = max(highest.get(partition, -1), offset)
+        return highest
+
+
+class _Lazy:
+    """Computes once, at the first call."""
+
+    def __init__(self, compute: Callable[[], dict[TopicPartition, int]]) -> None:
+        self._compute = compute
+        self._value: dict[TopicPartition, int] | None = None
+
+    def __call__(self) -> dict[TopicPartition, int]:
+        if self._value is None:
+            self._value = self._compute()
+        return self._value
+
+
+def _answered(verdict: Start | Search) -> Start:
+    if isinstance(verdict, Search):
+        raise TypeError("a search that was answered asked again")
+    return verdict
