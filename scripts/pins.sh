@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 
 uv=uv
 "$uv" --version >/dev/null 2>&1 || uv=.cache/uv/bin/uv
+export UV_SYSTEM_CERTS=1 # trust what this machine trusts
 unset UV_INDEX_URL UV_DEFAULT_INDEX PIP_INDEX_URL PIP_FIND_LINKS
 
 compile() {

@@ -38,7 +38,8 @@ find_uv() {
     if "$python" -m venv "$own" >/dev/null 2>&1; then
       "$own/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt >&2
     elif rm -rf "$own" && "$python" -m pip --version >/dev/null 2>&1; then
-      "$python" -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt --target "$own" >&2
+      "$python" -m pip install -q --disable-pip-version-check --root-user-action ignore --require-hashes -r requirements/uv.txt \
+        --target "$own" >&2
     else
       fail "uv is not on PATH, and $python has neither venv nor pip to fetch it with." \
         "Install uv, or the missing part, for example: apt install python3-venv"

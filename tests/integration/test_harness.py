@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from stream.core.errors import DependencyError
 from stream.kafka.local import LocalKafka
@@ -101,6 +102,16 @@ def test_a_killed_broker_comes_back_on_the_same_port_with_its_records(own_kafka:
     assert [record.value() for record in read_all(address, "kept")] == [b"still here"]
 
 
+def test_a_paused_broker_is_silent_until_it_is_resumed(own_kafka: LocalKafka) -> None:
+    admin = AdminClient({"bootstrap.servers": own_kafka.bootstrap_servers, "log_level": 0})
+    admin.list_topics(timeout=10)
+    own_kafka.pause()
+    with pytest.raises(KafkaException):
+        admin.list_topics(timeout=0.3)
+    own_kafka.resume()
+    assert admin.list_topics(timeout=10).brokers
+
+
 def test_a_broker_that_cannot_start_says_why_at_once(kafka: LocalKafka, tmp_path: Path) -> None:
     rival = LocalKafka(ensure_libs(), tmp_path, port=kafka.port)
     with pytest.raises(DependencyError, match="Address already in use"):
@@ -186,6 +197,16 @@ def test_nothing_passes_until_the_proxy_is_healed(
     proxy.heal()
     producer.commit_transaction(10)
     assert [record.value() for record in read_all(proxy.bootstrap_servers, topic)] == [b"held back"]
+
+
+def test_a_delayed_answer_comes_late_and_only_until_the_proxy_is_healed(kafka: LocalKafka, proxy: KafkaProxy) -> None:
+    admin = AdminClient({"bootstrap.servers": proxy.bootstrap_servers, "log_level": 0})
+    admin.list_topics(timeout=10)
+    proxy.delay(1.0)
+    with pytest.raises(KafkaException):
+        admin.list_topics(timeout=0.5)
+    proxy.heal()
+    assert admin.list_topics(timeout=10).brokers
 
 
 # the ledger checker, on topics
