@@ -23,6 +23,9 @@ from stream.resilience.shutter import Cause, Shutter
 FIRST_PROBE_S = 60.0
 LONGEST_PROBE_S = 900.0
 DEFAULT_POOL = "default"
+STREAK = 5
+"""So many successes in a row before a failure is held against a request: a provider that fails three calls of ten at
+random then dead-letters one healthy request in 50,000, not one in 120 (ADR 0002)."""
 
 _UNLIMITED = float("inf")
 _KEY_ACCEPTED = frozenset({None, ErrorClass.UNKNOWN_MODEL, ErrorClass.RATE_LIMITED, ErrorClass.BAD_REQUEST})
@@ -76,7 +79,9 @@ class _Pool:
 
 
 class _Model:
-    __slots__ = ("breaker", "in_flight", "name", "pool", "unknown", "witness_s")
+    """One model's own part of the gate, and what speaks for the provider: see `Gate.judge`."""
+
+    __slots__ = ("breaker", "in_flight", "name", "pool", "streak", "unknown", "witness_s")
 
     def __init__(self, name: str, pool: _Pool, lease_s: float) -> None:
         self.name = name
@@ -85,7 +90,9 @@ class _Model:
         self.breaker = Breaker(lease_s)
         self.in_flight = 0
         self.witness_s = -_UNLIMITED
-        """When the latest call that succeeded was sent."""
+        """When the newest call was sent that succeeded."""
+        self.streak = 0
+        """How many calls succeeded since a request failed at its first call."""
 
 
 class Permit:
@@ -186,7 +193,10 @@ class Gate:
         if not self._release(permit):
             return
         if result is None:
-            permit.model.witness_s = max(permit.model.witness_s, permit.sent_s)
+            model = permit.model
+            model.streak += 1
+            if permit.sent_s > model.witness_s:
+                model.witness_s = permit.sent_s
         self._settle_shutters(permit, result, now_s, detail)
         if result is ErrorClass.RATE_LIMITED:
             self._cool_down(permit, retry_after_s, now_s, rand, detail)
@@ -206,15 +216,19 @@ class Gate:
         permit.model.pool.shutter.cancel(permit.pool)
         permit.model.breaker.cancel(permit.breaker)
 
-    def speaks_against(self, model: str, suspect_since_s: float | None, now_s: float) -> bool:
-        """Whether a failure settled now is the request's own: others get through (ADR 0002).
+    def judge(self, permit: Permit, suspect_since_s: float | None, now_s: float) -> bool:
+        """Whether a failure just settled is the request's own, because others get through (ADR 0002).
 
-        That is so if the breaker is closed and there is a witness: a call for the same model, sent after
-        `suspect_since_s` (`Tally.suspect_since_s`; None: within the breaker's window), that succeeded.
+        So it is if the breaker is closed; a witness exists, a call for the same model sent after `suspect_since_s`
+        (`Tally.suspect_since_s`; None: within the breaker's window) that succeeded; and the last five calls to end
+        succeeded, failed retries left out: those of one bad request would else excuse the next.
         """
-        state = self._models.get(model) or self._learn(model)
+        state = permit.model
         since_s = now_s - WINDOW_S if suspect_since_s is None else suspect_since_s
-        return state.witness_s >= since_s and state.breaker.is_closed(now_s)
+        verdict = state.witness_s >= since_s and state.streak >= STREAK and state.breaker.is_closed(now_s)
+        if suspect_since_s is None:
+            state.streak = 0
+        return verdict
 
     def take_changes(self) -> Sequence[GateChange]:
         """What shut and opened since this was last asked."""
