@@ -1,0 +1,242 @@
+"""The only place where things are wired together: settings in, a running service out."""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka import Consumer, Producer
+
+from stream.codecs.redact import redact
+from stream.codecs.requests import RequestDecoder
+from stream.codecs.strict_json import dumps, parse
+from stream.core.audit import AuditPolicy
+from stream.core.errors import ConfigError, DependencyError
+from stream.core.pipeline import Pipeline
+from stream.core.ports import Provider
+from stream.core.settlement import SettlePolicy
+from stream.kafka import clients
+from stream.kafka.assignment import TopicPartition
+from stream.kafka.budget import Budget
+from stream.kafka.committer import TRANSACTION_TIMEOUT_MS, Committer, PlainCommitter, TransactionalCommitter
+from stream.kafka.group_offsets import GroupOffsets
+from stream.kafka.intake import Commit
+from stream.kafka.starter import Starter
+from stream.kafka.topic_watch import TopicWatch
+from stream.kafka.transactional_ids import claim, default_state_dir
+from stream.kafka.worker import Parts, Worker
+from stream.providers.gated import Gated
+from stream.providers.prices import Prices
+from stream.providers.retrying import Retrying, RetryPolicy
+from stream.providers.table import api_key, build_provider
+from stream.resilience.gate import Gate, GateChange
+from stream.settings import Settings
+from stream.tasks import Catalogue, load_catalogue
+from stream.telemetry.watch import Watch
+from stream.validation.table import verify_checks
+from stream.validation.validator import Validator
+
+
+class SystemClock:
+    """The machine's clocks (`core.ports.Clock`)."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+
+CLOCK = SystemClock()
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """What calls models: providers by name, and their gates."""
+
+    providers: Mapping[str, Provider]
+    gates: Mapping[str, Gated] = field(default_factory=dict)
+
+    async def aclose(self) -> None:
+        """Give connections back."""
+        for provider in self.providers.values():
+            await provider.aclose()
+
+
+def catalogue(settings: Settings) -> Catalogue:
+    """The tasks. Raises ConfigError, which names the file and what to do."""
+    return load_catalogue(Path(settings.tasks.path), verify_checks)
+
+
+def calling(settings: Settings, tasks: Catalogue, on_change: Callable[[GateChange], None]) -> Calling:
+    """The providers that the tasks use, retrying behind a gate. Raises ConfigError. Call it on the event loop."""
+    prices = Prices(settings.providers, settings.prices)
+    ceiling = settings.worker.max_in_flight
+    providers: dict[str, Provider] = {}
+    gates: dict[str, Gated] = {}
+    for name in used_providers(settings, tasks):
+        configured = settings.providers[name]
+        bare = build_provider(name, configured, api_key(name, configured), ceiling, prices)
+        pools = {pool: each.models for pool, each in configured.pools.items()}
+        gate = Gate(name, pools, deadline_s=configured.deadline_s, ceiling=ceiling)
+        gates[name] = Gated(bare, gate, CLOCK, random.random, on_change)
+        providers[name] = Retrying(gates[name], RetryPolicy(), random.random, asyncio.sleep)
+    return Calling(providers, gates)
+
+
+def used_providers(settings: Settings, tasks: Catalogue) -> list[str]:
+    """The names that active prompt versions refer to. Raises ConfigError for one that isn't configured."""
+    used: dict[str, str] = {}
+    for version in tasks.versions():
+        used.setdefault(version.provider, version.label)
+    for name, label in used.items():
+        if name not in settings.providers:
+            known = ", ".join(settings.providers) or "none"
+            raise ConfigError(
+                f"{label} calls provider {name!r}, which isn't configured (configured: {known}). "
+                f"Add a [providers.{name}] table to the configuration file."
+            )
+    return list(used)
+
+
+def pipeline(tasks: Catalogue, providers: Mapping[str, Provider]) -> Pipeline:
+    """A record's way, over these tasks and providers."""
+    return Pipeline(RequestDecoder(), tasks, providers, Validator(parse), CLOCK)
+
+
+def settle_policy(settings: Settings, topics: TopicWatch) -> SettlePolicy:
+    """Where outcomes go, by the topics as they are now."""
+    facts = topics.facts
+    return SettlePolicy(
+        settings.kafka.group_id,
+        settings.topics.results,
+        settings.topics.dlq,
+        settings.topics.audit,
+        dumps,
+        AuditPolicy(settings.audit.rate, redact),
+        {topic: topic_id for topic, topic_id in topics.ids().items() if topic_id},
+        topics.limits(),
+        facts[settings.topics.dlq].partitions if settings.topics.dlq in facts else 0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What the command line adds to the settings. accept: (`accept_gap` or `accept_rerun`, partition) pairs."""
+
+    accept: Sequence[tuple[str, TopicPartition]] = ()
+    limit: int | None = None
+    max_cost_usd: float | None = None
+
+
+def check_prices(settings: Settings, tasks: Catalogue, options: WorkerOptions) -> None:
+    """A money limit needs a price for every model. Raises ConfigError."""
+    if options.max_cost_usd is None:
+        return
+    prices = Prices(settings.providers, settings.prices)
+    for version in tasks.versions():
+        if prices.rates(version.provider, version.model) is None:
+            model = f"{version.provider}:{version.model}"
+            raise ConfigError(
+                f"--max-cost-usd can't be kept: no price is known for {model} ({version.label}). "
+                f'Add [prices."{model}"] with input_usd and output_usd per million tokens.'
+            )
+
+
+def make_worker(
+    settings: Settings,
+    topics: TopicWatch,
+    steps: Pipeline,
+    gates: Mapping[str, Gated],
+    watch: Watch,
+    options: WorkerOptions,
+) -> Worker:
+    """A worker, not yet started. `topics` must be loaded. Call it on the event loop. Raises ConfigError."""
+    policy = settle_policy(settings, topics)
+    starter = Starter(settings, topics.ids, [*topics.results, settings.topics.dlq], options.accept)
+    parts = Parts(
+        lambda: clients.make(Consumer, clients.member_config(settings)),
+        _committer_maker(settings, topics),
+        steps,
+        policy,
+        starter,
+        gates,
+        topics.ids,
+        topics.refresh,
+        watch,
+        CLOCK.now_ms,
+    )
+    return Worker(parts, settings.worker, settings.topics.requests, Budget(options.limit, options.max_cost_usd))
+
+
+def _committer_maker(
+    settings: Settings, topics: TopicWatch
+) -> Callable[[Callable[[Sequence[Commit]], None]], Committer]:
+    largest = max(topics.limits().values(), default=1_048_588)
+    smallest = min(topics.limits().values(), default=1_048_588)
+    sizes = {"message.max.bytes": largest, "batch.size": max(min(smallest - 1_024, 1_000_000), 10_000)}
+    if settings.worker.delivery == "at_least_once":
+        return lambda commit: PlainCommitter(lambda: clients.producer(settings, **sizes), commit)
+    identity = claim(
+        settings.kafka.transactional_id, settings.kafka.group_id, default_state_dir(settings.worker.state_dir)
+    )
+
+    def make() -> Producer:  # holds `identity`, and with it the lock, as long as the committer lives
+        own = {"transactional.id": identity.name, "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
+        return clients.producer(settings, **sizes, **own)
+
+    return lambda _: TransactionalCommitter(make, GroupOffsets(settings).committed, identity.name)
+
+
+def on_gate_change(watch: Watch) -> Callable[[GateChange], None]:
+    """Gate changes as events of a watch."""
+
+    def told(change: GateChange) -> None:
+        watch.gate_changed(
+            change.provider,
+            change.scope,
+            is_open=change.open,
+            cause=change.cause,
+            detail=change.detail,
+            opens_in_s=change.opens_in_s,
+        )
+
+    return told
+
+
+async def until_topics_are_known(topics: TopicWatch, say: Callable[[str], None]) -> None:
+    """Ask until a broker answers; say once that we wait. Raises ConfigError when a topic isn't there."""
+    said = False
+    while True:
+        try:
+            await asyncio.to_thread(topics.load)
+        except DependencyError as error:
+            if not said:
+                say(f"{error} Waiting for it.")
+            said = True
+            await asyncio.sleep(1)
+        else:
+            return
+
+
+def stop_on_signals(
+    stop: Callable[[], None], signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
+) -> None:
+    """The first signal stops gently, a second one ends the process at once (exit code 128 + its number)."""
+    loop = asyncio.get_running_loop()
+    seen: list[int] = []
+
+    def received(number: int) -> None:
+        if seen:
+            with suppress(ProcessLookupError):
+                signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        seen.append(number)
+        stop()
+
+    for each in signals:
+        loop.add_signal_handler(each, received, each)
