@@ -17,7 +17,7 @@ from stream.settings.model import ProviderSettings
 NO_KEY = "none"
 """What is sent to a server on this machine that wants no key."""
 
-_KEY_LIKE = re.compile(r"\b(?:sk|pk|key|rk|org)-[A-Za-z0-9_*.…-]{6,}")
+_KEY_LIKE = re.compile(r"\b[spr]k-[A-Za-z0-9_*.…-]{5,}[A-Za-z0-9_*]")
 _DETAIL_CHARS = 500
 
 
