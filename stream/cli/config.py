@@ -1,0 +1,162 @@
+"""`llm-stream config`: are the settings right, what do they come to, and what may they be."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream.cli import output
+from stream.cli.invocation import invocation, loaded_settings
+from stream.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stream.settings import Loaded, Settings
+    from stream.tasks import Catalogue
+
+app = typer.Typer(help="Check and show the settings.", no_args_is_help=True)
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON on stdout.")] = False,
+) -> None:
+    """Check the settings and the tasks without touching Kafka or a provider; exit code 2 if anything is wrong."""
+    report = Report(speaks=not as_json)
+    loaded = _settings(ctx, report)
+    if loaded is not None:
+        tasks = _tasks(loaded.settings, report)
+        _providers(loaded.settings, tasks, report)
+    if as_json:
+        output.emit_json({"ok": not report.problems, "problems": report.problems, "notes": report.notes})
+    elif report.problems:
+        count = len(report.problems)
+        output.error(f"{count} problem{'s' if count > 1 else ''} to correct.")
+    if report.problems:
+        raise typer.Exit(2)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Show every value in effect, secrets masked, and where it came from."""
+    from stream.settings.effective import effective
+
+    loaded = loaded_settings(ctx)
+    rows = effective(loaded)
+    if as_json:
+        values = {row.key: {"value": row.value, "source": row.source} for row in rows}
+        output.emit_json({"file": str(loaded.file) if loaded.file else None, "values": values})
+        return
+    output.say(f"Configuration file: {loaded.file or 'none, everything not set by environment is at its default'}")
+    output.table(["key", "value", "from"], [(row.key, _toml(row.value), row.source) for row in rows])
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration file."""
+    from stream.settings import Settings
+
+    output.emit_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()})
+
+
+class Report:
+    """What a check found, said as it is found. notes: what isn't wrong but worth knowing."""
+
+    def __init__(self, *, speaks: bool) -> None:
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        self._speaks = speaks
+
+    def passed(self, text: str) -> None:
+        """Something is right."""
+        self._say(output.passed, text)
+
+    def problem(self, text: str) -> None:
+        """Something must be corrected."""
+        self.problems.append(text)
+        self._say(output.failed, text)
+
+    def note(self, text: str) -> None:
+        """Something that may be right here and wrong where the worker runs."""
+        self.notes.append(text)
+        self._say(output.noted, text)
+
+    def _say(self, how: Callable[[str], None], text: str) -> None:
+        if self._speaks:
+            how(text)
+
+
+def _settings(ctx: typer.Context, report: Report) -> "Loaded | None":
+    from stream.settings import SettingsError
+
+    try:
+        loaded = loaded_settings(ctx)
+    except SettingsError as error:
+        for problem in error.problems:
+            report.problem(problem)
+        return None
+    except ConfigError as error:
+        report.problem(str(error))
+        return None
+    if loaded.file is None and invocation(ctx).config_file is None:
+        report.note("There is no llm-stream.toml here: everything not set by environment is at its default.")
+    report.passed(f"settings: {len(loaded.sources)} set, the rest at defaults ({loaded.file or 'environment only'})")
+    return loaded
+
+
+def _tasks(settings: "Settings", report: Report) -> "Catalogue | None":
+    from stream.tasks import load_catalogue
+    from stream.validation import verify_checks
+
+    try:
+        catalogue = load_catalogue(Path(settings.tasks.path), verify_checks)
+    except ConfigError as error:
+        report.problem(str(error))
+        return None
+    for task in catalogue.tasks.values():
+        for name, share in task.shares.items():
+            version = task.versions[name]
+            report.passed(f"task {version.label}: {share:g} % to {version.provider}:{version.model}")
+    return catalogue
+
+
+def _providers(settings: "Settings", tasks: "Catalogue | None", report: Report) -> None:
+    from stream.providers.keys import checked_base_url
+    from stream.providers.table import api_key
+
+    for name, provider in settings.providers.items():
+        try:
+            url = checked_base_url(name, provider)
+        except ConfigError as error:
+            report.problem(str(error))
+            continue
+        report.passed(f"provider {name}: {provider.kind}, {url or 'its official address'}")
+        try:
+            api_key(name, provider, os.environ)
+        except ConfigError as error:
+            report.note(f"{error} The worker will need it.")
+    for problem in _missing_providers(settings.providers, tasks):
+        report.problem(problem)
+
+
+def _missing_providers(providers: Mapping[str, object], tasks: "Catalogue | None") -> Iterator[str]:
+    from stream.core.spelling import did_you_mean
+
+    wanted = {version.provider: version for version in tasks.versions()} if tasks else {}
+    for name, version in wanted.items():
+        if name not in providers:
+            yield (
+                f"Task {version.task} ({version.name}) calls the provider {name!r}, which isn't in the settings"
+                f"{did_you_mean(name, providers)}. Add a table [providers.{name}], or correct the task's model."
+            )
+
+
+def _toml(value: object) -> str:
+    from stream.codecs.strict_json import dumps
+
+    return "" if value is None else dumps(value).decode()
