@@ -7,6 +7,7 @@
 Everything is checked while loading; afterwards nothing changes and nothing is read again.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from stream.core.errors import ConfigError, RouteError
-from stream.core.records import Request
+from stream.core.records import Request, StructuredMode
 from stream.core.sampling import fraction
 from stream.core.spelling import did_you_mean
 from stream.tasks.contract import Contract, load_contract
@@ -134,6 +135,14 @@ def _load_version(path: Path, task: TaskSettings, contract: Contract, verify_che
         input_model=contract.input_model,
         output_model=contract.output_model,
         output_schema=contract.output_schema,
-        system=compiled_system(prompt.system),
+        system=_with_schema(compiled_system(prompt.system), settings.structured, contract.output_schema),
         user=compiled_user(prompt.user, frozenset(contract.input_model.model_fields)),
     )
+
+
+def _with_schema(system: str, structured: StructuredMode, schema: Mapping[str, Any]) -> str:
+    """In the modes that don't send the schema to the provider, the model learns it from the system part."""
+    if structured in {"strict_tool", "json_schema"}:
+        return system
+    asked = "Answer with one JSON object and nothing else. It must be valid for this JSON Schema:"
+    return f"{system}\n\n{asked}\n{json.dumps(schema, ensure_ascii=False)}".lstrip()

@@ -37,7 +37,11 @@ FILTERS = frozenset(
 
 _STATEMENTS = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign)
 _HOLE = "\ue000"
-_TAG = re.compile(rf"<(/?)([A-Za-z_][\w-]*)((?:\s[^<>]*)?)>|(<[/\w{_HOLE}][^<>]*{_HOLE})|({_HOLE})")
+_TAG = re.compile(
+    rf"<(/?)([A-Za-z_][\w-]*)((?:\s[^<>{_HOLE}]*)?)>"  # a tag of the template's own
+    rf"|(<(?=[/\w{_HOLE}])[^<>]*{_HOLE})"  # an expression inside a tag
+    rf"|({_HOLE})"  # an expression
+)
 _LEFT_OVER = re.compile(r"\$?\{\{?\s*[^\W\d][\w.]*\s*\}?\}|%\([^\W\d]\w*\)s")
 _RENDERING_ERRORS = (
     jinja2.TemplateError,
@@ -224,10 +228,11 @@ def _enclosed(open_tags: list[tuple[str, int]], name: str, seen: int) -> set[int
 
 def _guarding(tags: frozenset[str]) -> Callable[[Any], str]:
     """What turns a value into text that can't write one of these tags."""
-    names = "|".join(sorted(map(re.escape, tags), key=len, reverse=True)) or r"\b\B"
+    names = "|".join(sorted(map(re.escape, tags), key=len, reverse=True))
+    beginnings = "|".join(sorted({re.escape(tag[:end]) for tag in tags for end in range(len(tag))}, key=len))
     gap = r"[\s\u00ad\u200b-\u200f\u2060\ufeff]*+"
     tag_start = re.compile(
-        rf"[<\uff1c\ufe64](?={gap}(?:[/\uff0f]{gap})?+(?:(?:{names})(?![\w-])|[\w-]{{0,64}}+\Z))", re.IGNORECASE
+        rf"[<\uff1c\ufe64](?={gap}(?:[/\uff0f]{gap})?+(?:(?:{names})(?![\w-])|(?:{beginnings})\Z))", re.IGNORECASE
     )
 
     def guarded(value: Any) -> str:

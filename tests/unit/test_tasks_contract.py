@@ -1,0 +1,112 @@
+"""What `contract.py` must be, and that it is loaded without side effects."""
+
+import pytest
+
+from stream.core.errors import ConfigError
+from stream.tasks.contract import load_contract
+
+HEAD = """
+from __future__ import annotations
+import dataclasses
+from typing import Literal
+from typing_extensions import TypedDict
+from pydantic import BaseModel, ConfigDict, RootModel
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+class Lax(BaseModel):
+    x: int
+class HalfStrict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    x: float
+class Named(TypedDict):
+    x: int
+@dataclasses.dataclass
+class Data:
+    x: int
+"""
+INPUT = "class Input(Strict):\n    body: str\n"
+
+
+def written(tmp_path, text):
+    path = tmp_path / "contract.py"
+    path.write_text(text)
+    return path
+
+
+def refusal(tmp_path, text):
+    with pytest.raises(ConfigError) as refused:
+        load_contract(written(tmp_path, text))
+    message = str(refused.value)
+    assert "contract.py" in message
+    return message
+
+
+def test_annotations_may_be_strings_and_refer_to_later_classes(tmp_path):
+    text = HEAD + INPUT + "class Output(Strict):\n    line: Line | None\nclass Line(Strict):\n    text: str\n"
+    assert "Line" in load_contract(written(tmp_path, text)).output_schema["$defs"]
+
+
+def test_two_contracts_may_use_the_same_class_names(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    a = load_contract(written(tmp_path / "a", HEAD + INPUT + "class Output(Strict):\n    a: str\n"))
+    b = load_contract(written(tmp_path / "b", HEAD + INPUT + "class Output(Strict):\n    b: str\n"))
+    assert list(a.output_model.model_fields) == ["a"]
+    assert list(b.output_model.model_fields) == ["b"]
+
+
+def test_a_changed_file_is_read_anew(tmp_path):
+    load_contract(written(tmp_path, HEAD + INPUT + "class Output(Strict):\n    a: str\n"))
+    again = load_contract(written(tmp_path, HEAD + INPUT + "class Output(Strict):\n    b: str\n"))
+    assert list(again.output_model.model_fields) == ["b"]
+
+
+def test_a_contract_can_be_loaded_from_a_folder_that_nobody_may_write(tmp_path):
+    path = written(tmp_path, HEAD + INPUT + "class Output(Strict):\n    a: str\n")
+    load_contract(path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["contract.py"]
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("class Output(BaseModel):\n    a: str\n", ["Output must refuse unknown fields", 'extra="forbid"']),
+        ("class Output(Strict):\n    a: list[Lax] | None\n", ["Lax (inside Output)", "allow_inf_nan=False"]),
+        ("class Output(Strict):\n    a: dict[str, HalfStrict]\n", ["HalfStrict (inside Output)"]),
+        ("class Output(Strict):\n    a: Named\n", ["Output.a", "Named(BaseModel)"]),
+        ("class Output(Strict):\n    a: Data\n", ["Output.a", "Data(BaseModel)"]),
+        ("class Output(Strict):\n    pass\n", ["Output has no fields"]),
+        ("class Output(RootModel[list[int]]):\n    pass\n", ["Output must be a class Output(BaseModel)"]),
+        ("Output = 3\n", ["Output must be a class Output(BaseModel)", "it is 3"]),
+        ("class Outputs(Strict):\n    a: str\n", ["the class Output is missing", "did you mean Outputs"]),
+        ("class Output(Strict):\n    a: Nowhere\n", ["Output names a type that isn't there", "Nowhere"]),
+        ("class Output(Strict):\n    a: object()\n", ["contract.py"]),
+    ],
+)
+def test_a_contract_that_promises_too_little_is_refused_with_the_fix(tmp_path, output, expected):
+    message = refusal(tmp_path, HEAD + INPUT + output)
+    for part in expected:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1 / 0\n", "ZeroDivisionError: division by zero (line 1)"),
+        ("\nimport nowhere_to_be_found\n", "ModuleNotFoundError: No module named 'nowhere_to_be_found' (line 2)"),
+        ("def broken(:\n", "SyntaxError"),
+        ("raise SystemExit(3)\n", "SystemExit: 3"),
+    ],
+)
+def test_a_contract_that_cannot_be_imported_says_where(tmp_path, text, expected):
+    assert expected in refusal(tmp_path, text)
+
+
+def test_a_missing_contract_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"contract\.py is missing"):
+        load_contract(tmp_path / "contract.py")
+
+
+def test_models_may_contain_themselves(tmp_path):
+    text = HEAD + INPUT + "class Output(Strict):\n    text: str\n    replies: list[Output]\n"
+    assert load_contract(written(tmp_path, text)).output_model.__name__ == "Output"
