@@ -113,7 +113,7 @@ class Shape:
             node.items = node.items or _Node()
             for arg in args:
                 self._grow(node.items, arg)
-        elif isinstance(annotation, type) and annotation is not object:
+        elif isinstance(annotation, type) and annotation not in (Any, object):
             self._grow_class(node, annotation)
         else:
             _grow_anything(node)
