@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_STUCK_S = 1.0
+_STUCK_S = 0.2
 _EPOCH_MS = 1_800_000_000_000
 
 

@@ -146,6 +146,19 @@ def test_calls_sent_before_it_opened_change_nothing() -> None:
     assert breaker.mode is Mode.OPEN
 
 
+def test_failures_of_calls_sent_before_it_opened_do_not_reopen_it() -> None:
+    breaker = Breaker()
+    stale = [breaker.take(0.0) for _ in range(50)]
+    for token in stale[:10]:
+        breaker.settle(token, True, 0.0, draw)
+    for _ in range(3):
+        call(breaker, False, 3.0)
+    assert breaker.mode is Mode.SLOW_START
+    for token in stale[10:]:
+        breaker.settle(token, True, 4.0, draw)
+    assert breaker.mode is Mode.SLOW_START
+
+
 def test_a_cancelled_probe_makes_room_for_another() -> None:
     breaker = opened()
     breaker.cancel(breaker.take(2.0))
