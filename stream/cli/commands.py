@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """A command: its name, its one-line help, the module that has it, and the name of the Typer app there."""
+    """A command: its name, its one-line help, its module, and there the name of a Typer app or of the function."""
 
     name: str
     help: str
@@ -17,5 +17,6 @@ class Row(NamedTuple):
 
 
 COMMANDS: tuple[Row, ...] = (
-    Row("config", "Check and show the settings.", "stream.cli.config"),
+    Row("init", "Make a project to start from", "stream.cli.init"),
+    Row("config", "Check and show the settings", "stream.cli.config"),
 )

@@ -111,7 +111,11 @@ def config_first(args: list[str]) -> list[str]:
 
 
 def _real(row: Row) -> Any:
-    command = typer.main.get_command(getattr(importlib.import_module(row.module), row.attribute))
+    target = getattr(importlib.import_module(row.module), row.attribute)
+    if not isinstance(target, typer.Typer):
+        function, target = target, typer.Typer()
+        target.command()(function)
+    command = typer.main.get_command(target)
     command.name = row.name
     return command
 
