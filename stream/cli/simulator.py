@@ -1,0 +1,71 @@
+"""`llm-stream simulator`: a provider that behaves like the real ones, on bad days too."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream.core.errors import ConfigError, DependencyError
+
+if TYPE_CHECKING:
+    from stream.simulator import Simulator
+
+
+def simulator(
+    host: Annotated[str, typer.Option(help="Where to listen. The admin paths have no password.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8089,
+    seed: Annotated[int, typer.Option(help="The same seed and calls give the same replies, latencies, faults.")] = 0,
+    script: Annotated[Path | None, typer.Option(help="A TOML file of faults, see docs/simulator.md.")] = None,
+    latency_ms: Annotated[float, typer.Option(min=0, max=600_000, help="Median time before a reply.")] = 300.0,
+    latency_sigma: Annotated[float, typer.Option(min=0, max=5, help="Spread of the log-normal latency.")] = 0.4,
+    reject_key: Annotated[str, typer.Option(help="The API key that is answered with 401.")] = "wrong",
+) -> None:
+    """A provider that misbehaves on command: Anthropic Messages and OpenAI Chat Completions. Ctrl-C ends it."""
+    # imported here: the other commands need no web server
+    from stream.simulator import Script, Simulator
+    from stream.simulator.faults import OPTIONS
+
+    try:
+        played = Script.load(script, OPTIONS) if script else Script()
+    except ConfigError as error:
+        typer.echo(f"The script can't be used: {error}", err=True)
+        raise typer.Exit(2) from None
+    server = Simulator(
+        script=played,
+        seed=seed,
+        latency_ms=latency_ms,
+        latency_sigma=latency_sigma,
+        reject_key=reject_key,
+        host=host,
+        port=port,
+    )
+    try:
+        _run(_serve(server, len(played.faults)))
+    except DependencyError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(3) from None
+
+
+async def _serve(server: "Simulator", faults: int) -> None:
+    stopped = asyncio.Event()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(one, stopped.set)
+    async with server:
+        laid = f"{faults} faults in the script" if faults else "no faults"
+        typer.echo(
+            f'simulator at {server.base_url} ({laid}); set base_url = "{server.base_url}" for Anthropic,'
+            f' "{server.base_url}/v1" for OpenAI, with any key but the rejected one',
+            err=True,
+        )
+        await stopped.wait()
+
+
+def _run(main: "asyncio.coroutines.Coroutine[None, None, None]") -> None:  # type: ignore[name-defined]
+    try:
+        import uvloop
+    except ImportError:  # not made for Windows
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
