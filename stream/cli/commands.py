@@ -19,4 +19,9 @@ class Row(NamedTuple):
 COMMANDS: tuple[Row, ...] = (
     Row("init", "Make a project to start from", "stream.cli.init"),
     Row("config", "Check and show the settings", "stream.cli.config"),
+    Row("topics", "Make the topics, or check those that are there", "stream.cli.topics"),
+    Row("send", "Publish requests", "stream.cli.send"),
+    Row("tail", "Show decoded records as JSON lines", "stream.cli.tail"),
+    Row("find", "Show everything about one request id", "stream.cli.find"),
+    Row("dlq", "Look at dead letters, and send them again", "stream.cli.dlq"),
 )

@@ -6,7 +6,7 @@ silent for `BROKER_WAIT_S` ends it with DependencyError.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -104,7 +104,7 @@ def spans(
         consumer.close()
 
 
-def read(settings: Settings, wanted: Sequence[Span], *, follow: bool = False) -> Iterator[Record]:
+def read(settings: Settings, wanted: Sequence[Span], *, follow: bool = False) -> Generator[Record, None, None]:
     """The records of these spans, as they come; with `follow` also all that are written later, without end.
 
     Close the generator to stop early. Raises DependencyError when the broker falls silent, or when a transaction that
@@ -124,7 +124,7 @@ def read(settings: Settings, wanted: Sequence[Span], *, follow: bool = False) ->
         consumer.close()
 
 
-def read_all(settings: Settings, topics: Iterable[str], start: Start = EARLIEST) -> Iterator[Record]:
+def read_all(settings: Settings, topics: Iterable[str], start: Start = EARLIEST) -> Generator[Record, None, None]:
     """Every committed record these topics hold now, from `start` on. Raises as `spans` and `read` do."""
     return read(settings, spans(settings, topics, start))
 

@@ -1,0 +1,82 @@
+"""`llm-stream find`: everything about one request id."""
+
+from typing import Annotated
+
+import typer
+
+from stream.cli import output
+from stream.cli.invocation import loaded_settings
+from stream.cli.task_folders import results_topics
+from stream.cli.when import now_ms, start_from
+from stream.codecs.cloudevents import time_text
+from stream.kafka import finding
+from stream.kafka.finding import Asked, Found, Trace
+
+_WORDS = {
+    "requests": "request",
+    "results": "result",
+    "dlq": "dead letter",
+    "audit": "audit copy",
+    "decisions": "decision",
+}
+
+app = typer.Typer()
+
+
+@app.command()
+def find(
+    ctx: typer.Context,
+    request_id: Annotated[str, typer.Argument(metavar="ID", help="The request's id.", show_default=False)],
+    from_: Annotated[
+        str, typer.Option("--from", metavar="WHERE", help="Look no further back: -1d, or a time. Decisions: all.")
+    ] = "earliest",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Show everything about one request id: request, calls, result, dead letter, decisions, audit copy."""
+    settings = loaded_settings(ctx).settings
+    start = start_from(from_, now_ms())
+    trace = finding.find(settings, request_id, start, results_topics(settings))
+    if as_json:
+        output.emit_json(trace.as_json())
+    else:
+        _tell(trace, from_)
+    if not trace.records:
+        raise typer.Exit(1)
+
+
+def _tell(trace: Trace, from_: str) -> None:
+    looked = f"looked at {', '.join(trace.searched)}" + ("" if from_ == "earliest" else f", from {from_} on")
+    if not trace.records:
+        output.failed(f"There is nothing about {trace.id} ({looked}).")
+        return
+    output.table(("when", "what", "where", "told"), [_row(each) for each in trace.records])
+    for asked in trace.requests:
+        _tell_status(asked)
+    if not trace.requests:
+        output.say("! The request itself is not there: retention has removed it, or --from leaves it out.", "yellow")
+    if trace.elsewhere and trace.requests:
+        output.say(f"! {len(trace.elsewhere)} outcomes belong to other groups or to requests that are gone.", "yellow")
+    output.say(f"({looked})", "dim")
+
+
+def _row(found: Found) -> tuple[str, str, str, str]:
+    at_ms = found.record.timestamp_ms
+    told = "  ".join(f"{word}={value}" for word, value in finding.facts(found))
+    return (time_text(at_ms) if at_ms >= 0 else ""), _WORDS[found.kind], found.where, told
+
+
+def _tell_status(asked: Asked) -> None:
+    where = asked.request.where
+    if asked.status == "completed":
+        output.passed(f"{where} is completed")
+    elif asked.status == "dead_lettered":
+        letter = next(each for each in asked.outcomes if each.kind == "dlq")
+        dead_letter_id = f"{letter.record.partition}:{letter.record.offset}"
+        output.failed(f"{where} is a dead letter: llm-stream dlq show {dead_letter_id} says what was wrong")
+    elif asked.status == "pending":
+        output.say(
+            f"… {where} is pending: no result and no dead letter yet. llm-stream lag says how far the workers are.",
+            "yellow",
+        )
+    else:
+        output.failed(f"{where} has {len(asked.outcomes)} outcomes: llm-stream reconcile judges that")

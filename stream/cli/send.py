@@ -1,0 +1,167 @@
+"""`llm-stream send`: publish requests, one a line.
+
+All lines are checked before the first is sent, so that a file with a mistake in it sends nothing. Input that can't be
+read twice (stdin, a pipe) is kept meanwhile: in memory up to 16 MiB, beyond that in a temporary file.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from stream.cli import output
+from stream.cli.invocation import loaded_settings
+from stream.cli.task_folders import results_topics_by_task
+from stream.cli.when import now_ms
+from stream.core.errors import ConfigError
+from stream.core.records import Outgoing
+from stream.core.spelling import did_you_mean
+from stream.kafka import admin, clients, sending
+from stream.kafka.sending import Delivered, LineError
+from stream.settings import Settings
+
+_IN_MEMORY_BYTES = 16 * 1024 * 1024
+_SHOWN_ERRORS = 20
+
+app = typer.Typer()
+
+
+@app.command()
+def send(
+    ctx: typer.Context,
+    task: Annotated[str, typer.Argument(help="The task that shall take the requests.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="A request a line; - is stdin.")] = Path("-"),
+    topic: Annotated[str | None, typer.Option(help="Which of [topics] requests; default: the first.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Send even if the tasks folder has no such task.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Ids and coordinates of all requests on stdout.")] = False,
+) -> None:
+    """Publish requests. A JSON line is the task's Input, or {"id", "key", "input"}; nothing is sent if one is wrong."""
+    settings = loaded_settings(ctx).settings
+    if not force:
+        _refuse_unknown_task(task, settings)
+    topic = _requests_topic(topic, settings)
+    with _readable_twice(file) as (lines, name):
+        max_bytes = _max_bytes(topic, settings)
+        count = _checked(lines, name, task, topic, max_bytes)
+        lines.seek(0)
+        sent = _Sent(keep=as_json)
+        sending.deliver(settings, sent.noting_ids(_records(lines, task, topic, max_bytes)), sent.delivered)
+    if as_json:
+        output.emit_json(sent.rows)
+    output.passed(f"sent {count} requests for {task} to {topic}{sent.partitions_told()}")
+    if count:
+        output.say(f"  next: llm-stream tail results --from -5m --task {task}, or llm-stream find {sent.last_id}")
+
+
+class _Sent:
+    """Where requests went. Rows are kept only where they are wanted: a file may have millions."""
+
+    def __init__(self, *, keep: bool) -> None:
+        self.rows: list[dict[str, str | int]] = []
+        self.last_id = ""
+        self._keep = keep
+        self._waiting: dict[int, str] = {}
+        self._partitions: set[int] = set()
+
+    def noting_ids(self, records: Iterator[Outgoing]) -> Iterator[Outgoing]:
+        for index, record in enumerate(records):
+            self.last_id = (dict(record.headers)["ce_id"] or b"").decode()
+            if self._keep:
+                self._waiting[index] = self.last_id
+            yield record
+
+    def delivered(self, where: Delivered) -> None:
+        self._partitions.add(where.partition)
+        if self._keep:
+            request_id = self._waiting.pop(where.index)
+            self.rows.append(
+                {"id": request_id, "topic": where.topic, "partition": where.partition, "offset": where.offset}
+            )
+
+    def partitions_told(self) -> str:
+        count = len(self._partitions)
+        return f" ({count} partition{'s' if count != 1 else ''})" if count else ""
+
+
+def _records(lines: BinaryIO, task: str, topic: str, max_bytes: int) -> Iterator[Outgoing]:
+    for number, text in enumerate(lines, start=1):
+        request = sending.request_from(number, text)
+        if request is not None:
+            yield sending.record_for(request, task, topic, at_ms=now_ms(), max_bytes=max_bytes)
+
+
+def _checked(lines: BinaryIO, name: str, task: str, topic: str, max_bytes: int) -> int:
+    """How many requests the lines hold. Raises ConfigError that names every line that is none."""
+    refused: list[LineError] = []
+    count = 0
+    for request in sending.lines_of(lines, refused.append):
+        count += 1
+        try:
+            sending.record_for(request, task, topic, at_ms=0, max_bytes=max_bytes)
+        except LineError as error:
+            refused.append(error)
+    if not refused:
+        return count
+    told = [f"{name}:{error.line}: {error.detail}" for error in refused[:_SHOWN_ERRORS]]
+    if len(refused) > _SHOWN_ERRORS:
+        told.append(f"… and {len(refused) - _SHOWN_ERRORS} lines more")
+    if count == 0:
+        told.append(f"Each line must be one JSON object. If it is one object over many lines: jq -c . {name} | ...")
+    raise ConfigError("\n".join([f"Nothing was sent: {len(refused)} lines of {name} are no requests.", *told]))
+
+
+@contextmanager
+def _readable_twice(file: Path) -> Iterator[tuple[BinaryIO, str]]:
+    """The lines, from their beginning, and what to call where they come from. Raises ConfigError."""
+    if file == Path("-"):
+        if sys.stdin.isatty():
+            output.say("Reading requests from the terminal, one JSON object a line; Ctrl-D ends.")
+        with _kept(sys.stdin.buffer) as lines:
+            yield lines, "stdin"
+        return
+    try:
+        opened = file.open("rb")
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error.strerror}.") from None
+    with opened:
+        if opened.seekable():
+            yield opened, str(file)
+        else:
+            with _kept(opened) as lines:
+                yield lines, str(file)
+
+
+@contextmanager
+def _kept(source: BinaryIO) -> Iterator[BinaryIO]:
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as kept:
+        while block := source.read(1024 * 1024):
+            kept.write(block)
+        kept.seek(0)
+        yield kept  # type: ignore[misc]  # it has all that a BinaryIO needs here: lines and seek
+
+
+def _refuse_unknown_task(task: str, settings: Settings) -> None:
+    known = results_topics_by_task(settings)
+    if known and task not in known:
+        raise ConfigError(
+            f"There is no task {task!r} in {settings.tasks.path}{did_you_mean(task, known)}. "
+            "If the workers know it all the same: --force."
+        )
+
+
+def _requests_topic(topic: str | None, settings: Settings) -> str:
+    known = settings.topics.requests
+    if topic is not None and topic not in known:
+        raise ConfigError(f"{topic} is none of [topics] requests{did_you_mean(topic, known)}: no worker reads it.")
+    return topic or known[0]
+
+
+def _max_bytes(topic: str, settings: Settings) -> int:
+    facts = admin.topic_facts(clients.admin(settings), [topic], clients.BROKER_WAIT_S)
+    if topic not in facts:
+        raise ConfigError(f"There is no topic {topic}: llm-stream topics create makes it.")
+    return facts[topic].max_message_bytes

@@ -1,0 +1,32 @@
+"""What the tasks folder says to commands that run no task: which tasks there are, and results topics of their own.
+
+No contract is imported (that would run a task's code); a folder without `task.toml` is no task.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stream.settings import Settings
+from stream.tasks.promptfile import read_prompt
+from stream.tasks.taskfile import read_toml
+
+
+def results_topics_by_task(settings: Settings) -> Mapping[str, frozenset[str]]:
+    """Each task's own results topics, the shared one not among them; empty where there is no tasks folder.
+
+    Raises ConfigError for a file that can't be read.
+    """
+    folder = Path(settings.tasks.path)
+    files = sorted(folder.glob("*/task.toml")) if folder.is_dir() else []
+    return {file.parent.name: _results_topics(file) for file in files}
+
+
+def results_topics(settings: Settings) -> list[str]:
+    """All results topics of single tasks. Raises ConfigError."""
+    return sorted(frozenset().union(*results_topics_by_task(settings).values()))
+
+
+def _results_topics(file: Path) -> frozenset[str]:
+    fronts = [read_prompt(version).front for version in sorted(file.parent.glob("v*.md"))]
+    named = [table.get("results_topic") for table in (read_toml(file), *fronts)]
+    return frozenset(name for name in named if isinstance(name, str) and name)
