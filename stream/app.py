@@ -24,7 +24,7 @@ from stream.kafka.assignment import TopicPartition
 from stream.kafka.budget import Budget
 from stream.kafka.committer import TRANSACTION_TIMEOUT_MS, Committer, PlainCommitter, TransactionalCommitter
 from stream.kafka.group_offsets import GroupOffsets
-from stream.kafka.intake import Commit
+from stream.kafka.intake import Commit, Intake
 from stream.kafka.starter import Starter
 from stream.kafka.topic_watch import TopicWatch
 from stream.kafka.transactional_ids import claim, default_state_dir
@@ -159,18 +159,23 @@ def make_worker(
     policy = settle_policy(settings, topics)
     starter = Starter(settings, topics.ids, [*topics.results, settings.topics.dlq], options.accept)
     parts = Parts(
-        lambda: clients.make(Consumer, clients.member_config(settings)),
-        _committer_maker(settings, topics),
-        steps,
-        policy,
-        starter,
-        gates,
-        topics.ids,
-        topics.refresh,
-        watch,
-        CLOCK.now_ms,
+        make_intake=lambda assignment, owner: Intake(
+            lambda: clients.make(Consumer, clients.member_config(settings)),
+            settings.topics.requests,
+            assignment,
+            owner,
+        ),
+        make_committer=_committer_maker(settings, topics),
+        pipeline=steps,
+        policy=policy,
+        judge=starter.judge,
+        admissions=gates,
+        topic_ids=topics.ids,
+        broker_answers=topics.refresh,
+        watch=watch,
+        now_ms=CLOCK.now_ms,
     )
-    return Worker(parts, settings.worker, settings.topics.requests, Budget(options.limit, options.max_cost_usd))
+    return Worker(parts, settings.worker, Budget(options.limit, options.max_cost_usd))
 
 
 def _committer_maker(

@@ -57,11 +57,3 @@ class Assignment:
     def live(self, partition: TopicPartition, epoch: int) -> bool:
         """Whether this epoch of the partition is still ours."""
         return self._epochs.get(partition) == epoch
-
-    def epoch(self, partition: TopicPartition) -> int | None:
-        """The current epoch; None if the partition isn't ours."""
-        return self._epochs.get(partition)
-
-    def partitions(self) -> list[TopicPartition]:
-        """What is ours now."""
-        return list(self._epochs)

@@ -15,7 +15,7 @@ from stream.core.records import Record
 from stream.kafka.assignment import Assignment, member_of
 from stream.kafka.committer import Attempt, Committer, Ending, Parcel, Result
 from stream.kafka.partition import Partition
-from stream.kafka.threads import SerialThread
+from stream.kafka.threads import Serial
 from stream.telemetry.watch import Watch
 
 MAX_OUTCOMES = 1_000
@@ -53,14 +53,15 @@ class _Batch:
 class Commits:
     """The commit loop. `run` it as a task.
 
-    hash_of: the topic hash of a request topic. on_committed: told of each partition that moved, with its new map.
-    transactional: whether the group's metadata is needed. quiet: whether no call is in flight, so that waiting for
-    more outcomes would gain nothing.
+    thread: where the committer may block. hash_of: the topic hash of a request topic. on_committed: told of each
+    partition that moved, with its new map. transactional: whether the group's metadata is needed. quiet: whether no
+    call is in flight, so that waiting for more outcomes would gain nothing.
     """
 
     def __init__(
         self,
         committer: Committer,
+        thread: Serial,
         assignment: Assignment,
         hash_of: Callable[[str], bytes],
         on_committed: Callable[[Partition, DoneMap], None],
@@ -71,7 +72,7 @@ class Commits:
         quiet: Callable[[], bool],
     ) -> None:
         self._committer = committer
-        self._thread = SerialThread("committer")
+        self._thread = thread
         self._assignment = assignment
         self._hash_of = hash_of
         self._on_committed = on_committed
@@ -143,11 +144,10 @@ class Commits:
                     self._committer.let_go()
                     await self._moved.wait_for(lambda: not self._holds(partitions))
 
-    def stop(self, timeout_s: float) -> bool:
-        """End the committer's thread; whether it ended in time."""
+    async def stop(self, timeout_s: float) -> bool:
+        """End the committer and its thread; whether it ended in time."""
         self._committer.let_go()
-        self._thread.submit(self._committer.close)
-        return self._thread.stop(timeout_s)
+        return await self._thread.stop(self._committer.close, timeout_s)
 
     def _holds(self, partitions: Sequence[Partition]) -> bool:
         return self._open is not None and self._open.holds(partitions)

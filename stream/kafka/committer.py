@@ -153,7 +153,7 @@ def _produce(
     index: int,
 ) -> None:
     place: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
-    headers: Any = record.headers
+    headers: Any = list(record.headers)
     while True:
         try:
             producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=report, **place)

@@ -5,6 +5,7 @@ never wait for the broker; a partition is assigned paused at its end and moves o
 callback returns only when the worker has let go of the partitions.
 """
 
+import asyncio
 import queue
 import threading
 import time
@@ -51,8 +52,41 @@ class Owner(Protocol):
         """The thread ended by a defect; nothing more will come."""
 
 
+class Reader(Protocol):
+    """What the worker needs of an intake; all methods return at once, but `left`."""
+
+    ticked_s: float
+    """When the poll loop last went round (monotonic)."""
+
+    def start(self) -> None:
+        """Join the group and read."""
+
+    def stop(self) -> None:
+        """Leave the group (which revokes what is still assigned) and end."""
+
+    async def left(self, timeout_s: float) -> bool:
+        """Wait for the end after `stop`; whether it came."""
+        ...
+
+    def begin(self, partition: TopicPartition, epoch: int, offset: int) -> None:
+        """Read a partition from this offset on. Ignored if the epoch has ended, as `pause` and `resume` are."""
+
+    def pause(self, partition: TopicPartition, epoch: int) -> None:
+        """Stop delivering a partition."""
+
+    def resume(self, partition: TopicPartition, epoch: int) -> None:
+        """Deliver a partition again."""
+
+    def restart(self, partition: TopicPartition) -> None:
+        """Begin a new epoch of a partition, as if it had just been assigned: it must be judged again."""
+
+    def commit(self, commits: Sequence[Commit]) -> "Future[None]":
+        """Commit offsets as a member of the group (at-least-once mode). The future fails with KafkaException."""
+        ...
+
+
 class Intake:
-    """The consumer thread. `start` it once; `stop` leaves the group and ends it."""
+    """A `Reader` that is a thread with a Consumer of its own. `start` it once; `stop` leaves the group and ends it."""
 
     def __init__(
         self, make: Callable[[], Consumer], topics: Sequence[str], assignment: Assignment, owner: Owner
@@ -64,24 +98,21 @@ class Intake:
         self._commands: queue.SimpleQueue[Callable[[Consumer], None]] = queue.SimpleQueue()
         self._untaken = threading.Semaphore(MAX_BATCHES_UNTAKEN)
         self._stopping = threading.Event()
+        self._assigned: set[TopicPartition] = set()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self.ticked_s = time.monotonic()
 
     def start(self) -> None:
-        """Join the group and read."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to leave the group (which revokes what is still assigned) and end. Does not wait."""
         self._stopping.set()
 
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the thread's end; whether it came."""
-        self._thread.join(timeout_s)
+    async def left(self, timeout_s: float) -> bool:
+        await asyncio.to_thread(self._thread.join, timeout_s)
         return not self._thread.is_alive()
 
     def begin(self, partition: TopicPartition, epoch: int, offset: int) -> None:
-        """Read a partition from this offset on. Ignored if the epoch has ended."""
 
         def seek(consumer: Consumer) -> None:
             consumer.seek(Position(partition.topic, partition.partition, offset))
@@ -90,25 +121,20 @@ class Intake:
         self._on_live(partition, epoch, seek)
 
     def pause(self, partition: TopicPartition, epoch: int) -> None:
-        """Stop delivering a partition. Ignored if the epoch has ended."""
         self._on_live(partition, epoch, lambda c: c.pause([Position(partition.topic, partition.partition)]))
 
     def resume(self, partition: TopicPartition, epoch: int) -> None:
-        """Deliver a partition again. Ignored if the epoch has ended."""
         self._on_live(partition, epoch, lambda c: c.resume([Position(partition.topic, partition.partition)]))
 
     def restart(self, partition: TopicPartition) -> None:
-        """Begin a new epoch of a partition, as if it had just been assigned: it must be judged again."""
-
         def again(consumer: Consumer) -> None:
-            if self._assignment.epoch(partition) is not None:
+            if partition in self._assigned:
                 consumer.pause([Position(partition.topic, partition.partition)])
                 self._owner.assigned([(partition, self._assignment.begin(partition))])
 
         self._commands.put(again)
 
     def commit(self, commits: Sequence[Commit]) -> "Future[None]":
-        """Commit offsets as a member of the group (at-least-once mode). The future fails with KafkaException."""
         answer: Future[None] = Future()
 
         def send(consumer: Consumer) -> None:
@@ -148,10 +174,10 @@ class Intake:
                 self._poll(consumer)
         except KafkaException as error:
             self._owner.trouble(error.args[0])
-            self._let_go(self._assignment.partitions(), lost=True, consumer=consumer)
+            self._let_go(list(self._assigned), lost=True, consumer=consumer)
         finally:
             consumer.close()
-            self._let_go(self._assignment.partitions(), lost=True, consumer=None)
+            self._let_go(list(self._assigned), lost=True, consumer=None)
             self._assignment.metadata = b""
 
     def _serve(self, consumer: Consumer) -> None:
@@ -199,6 +225,7 @@ class Intake:
     def _on_assign(self, consumer: Consumer, positions: list[Position]) -> None:
         begun = [(p, self._assignment.begin(p)) for p in map(_partition, positions)]
         consumer.incremental_assign([Position(p.topic, p.partition, OFFSET_END) for p, _ in begun])
+        self._assigned.update(p for p, _ in begun)
         if begun:
             consumer.pause([Position(p.topic, p.partition) for p, _ in begun])
         self._tick(consumer)
@@ -231,6 +258,7 @@ class Intake:
                     self._serve(consumer)
         for partition in partitions:
             self._assignment.end(partition)
+            self._assigned.discard(partition)
 
 
 def _partition(position: Any) -> TopicPartition:

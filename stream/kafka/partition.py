@@ -85,6 +85,11 @@ class Partition:
         self.waiting -= 1
         self.waiting_bytes -= item.size
 
+    def returns(self, item: Item) -> None:
+        """It had started and must wait again."""
+        self.waiting += 1
+        self.waiting_bytes += item.size
+
     def enters(self, item: Item) -> bool:
         """Let it into the window; whether it is ready, or waits for its key."""
         return self.keys.add(item.record.key if self.keyed else None, item)

@@ -17,11 +17,15 @@ MAX_PARKED = 2
 """So many times `max_in_flight` requests may be started and waiting inside (for a gate, a backoff), at most."""
 
 
+PROBERS = 2
+"""How many requests wait at a shut gate to probe it: with two, one request that always fails can't be every probe."""
+
+
 class Admission(Protocol):
     """What a provider's gate tells the scheduler."""
 
     def view(self, model: str) -> Any:
-        """Has `room`: how many calls would be admitted now; and `opens_in_s`."""
+        """Has `open`, `room` (how many calls would be admitted now) and `opens_in_s`."""
 
     def waiting(self, model: str) -> int:
         """How many started requests wait for the gate."""
@@ -107,7 +111,7 @@ class Scheduler:
         if admission is None:
             return math.inf, math.inf
         view = admission.view(model)
-        room = view.room - admission.waiting(model)
+        room = max(view.room, 0 if view.open else PROBERS) - admission.waiting(model)
         if room >= 1 or view.opens_in_s is None:
             return room, math.inf
         return room, view.opens_in_s

@@ -6,34 +6,44 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
 
+class Serial(Protocol):
+    """Runs blocking calls in order, one at a time, off the event loop."""
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """The call's result, awaited. A cancelled await leaves the call to end by itself."""
+        ...
+
+    async def stop(self, last: Callable[[], object], timeout_s: float) -> bool:
+        """Run `last` and end; whether that happened in time."""
+        ...
+
+
 class SerialThread:
-    """Runs blocking calls in order, one at a time."""
+    """A `Serial` that is a daemon thread."""
 
     def __init__(self, name: str) -> None:
         self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, call: Callable[[], T]) -> "Future[T]":
-        """Queue a call; the future carries its result or exception."""
+    async def run(self, call: Callable[[], T]) -> T:
+        return await asyncio.wrap_future(self._submit(call))
+
+    async def stop(self, last: Callable[[], object], timeout_s: float) -> bool:
+        self._submit(last)
+        self._calls.put(None)
+        await asyncio.to_thread(self._thread.join, timeout_s)
+        return not self._thread.is_alive()
+
+    def _submit(self, call: Callable[[], T]) -> "Future[T]":
         future: Future[T] = Future()
         self._calls.put((future, call))
         return future
-
-    async def run(self, call: Callable[[], T]) -> T:
-        """The call's result, awaited. A cancelled await leaves the call to end by itself."""
-        return await asyncio.wrap_future(self.submit(call))
-
-    def stop(self, timeout_s: float) -> bool:
-        """End after what is queued; whether that happened in time."""
-        self._calls.put(None)
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while (entry := self._calls.get()) is not None:

@@ -12,26 +12,24 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
-from stream.core.errors import LlmStreamError, ProviderError
+from stream.core.errors import LlmStreamError
 from stream.core.offsets import Delivery, DoneMap, OffsetTracker, topic_hash
-from stream.core.outcomes import Outcome
-from stream.core.pipeline import Pipeline, Prepared
+from stream.core.pipeline import Pipeline
 from stream.core.records import Record
-from stream.core.settlement import SettlePolicy, settle
+from stream.core.settlement import SettlePolicy
 from stream.core.starting import Start, StopCause, Stopped
 from stream.kafka.assignment import Assignment, TopicPartition
 from stream.kafka.budget import Budget
-from stream.kafka.commits import LET_GO_S, Commits, Settled
-from stream.kafka.committer import Committer, Parcel
+from stream.kafka.commits import LET_GO_S, Commits
+from stream.kafka.committer import Committer
 from stream.kafka.failpoints import reach
-from stream.kafka.intake import Commit, Intake
-from stream.kafka.partition import Item, Partition, Phase
-from stream.kafka.scheduler import Admission, Scheduler
-from stream.kafka.slots import HeldSlot
-from stream.kafka.starter import Starter
-from stream.kafka.threads import SerialThread
+from stream.kafka.flow import Flow
+from stream.kafka.intake import Commit, Owner, Reader
+from stream.kafka.partition import Partition, Phase
+from stream.kafka.scheduler import Admission
+from stream.kafka.threads import Serial, SerialThread
 from stream.settings.model import WorkerSettings
 from stream.telemetry.figures import Figures
 from stream.telemetry.watch import Watch
@@ -41,61 +39,72 @@ MAX_WAITING_BYTES = 128 * 1024 * 1024
 
 _BROKERS_DOWN = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE})  # noqa: SLF001
 _START_AGAIN_S = 1.0
+_LEAVE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a worker is made of; `app` wires it.
 
-    make_consumer: a member of the group. make_committer: given how to commit offsets as that member (at least once
-    needs it). admissions: gates by provider name. topic_ids: of the request topics, as they are now. broker_answers:
-    whether one does, within seconds (blocking).
+    make_intake: a member of the group that reports to the given owner. make_committer: given how to commit offsets as
+    that member (at least once needs it). judge: where partitions start (blocking; raises KafkaException or one of our
+    errors while the broker can't be asked). admissions: gates by provider name. topic_ids: of the request topics, as
+    they are now. broker_answers: whether one does, within seconds (blocking).
     """
 
-    make_consumer: Callable[[], Consumer]
+    make_intake: Callable[[Assignment, Owner], Reader]
     make_committer: Callable[[Callable[[Sequence[Commit]], None]], Committer]
     pipeline: Pipeline
     policy: SettlePolicy
-    starter: Starter
+    judge: Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, Start | Stopped]]
     admissions: Mapping[str, Admission]
     topic_ids: Callable[[], Mapping[str, str | None]]
     broker_answers: Callable[[], bool]
     watch: Watch
     now_ms: Callable[[], int]
+    make_thread: Callable[[str], Serial] = SerialThread
 
 
 class Worker:
     """One member of the fleet. `run` it until `stop` is called or its budget is used up."""
 
-    def __init__(self, parts: Parts, settings: WorkerSettings, topics: Sequence[str], budget: Budget) -> None:
+    def __init__(self, parts: Parts, settings: WorkerSettings, budget: Budget) -> None:
         self._parts = parts
         self._settings = settings
         self._watch = parts.watch
-        self._budget = budget
         self._assignment = Assignment()
         self._partitions: dict[tuple[str, int], Partition] = {}
         self._loop = asyncio.get_running_loop()
-        self._intake = Intake(parts.make_consumer, topics, self._assignment, _OnLoop(self, self._loop))
-        transactional = settings.delivery == "exactly_once"
-        self.commits = Commits(
+        self._intake = parts.make_intake(self._assignment, _OnLoop(self, self._loop))
+        self._flow = Flow(
+            parts.pipeline,
+            parts.policy,
+            self._intake,
+            self._live,
+            budget,
+            parts.watch,
+            parts.now_ms,
+            max_in_flight=settings.max_in_flight,
+            admissions=parts.admissions,
+        )
+        self._commits = self._flow.commits = Commits(
             parts.make_committer(self._commit_as_member),
+            parts.make_thread("committer"),
             self._assignment,
             lambda topic: topic_hash(parts.topic_ids().get(topic), topic),
             self._committed,
             parts.watch,
             interval_s=settings.commit_interval_ms / 1000,
-            transactional=transactional,
-            quiet=lambda: self.scheduler.started == 0,
+            transactional=settings.delivery == "exactly_once",
+            quiet=lambda: self._flow.scheduler.started == 0,
         )
-        self.scheduler = Scheduler(settings.max_in_flight, parts.admissions, self._serve, self._may_start)
-        self._starting = SerialThread("starter")
-        self._asking = SerialThread("broker-watch")
+        self._starting = parts.make_thread("starter")
+        self._asking = parts.make_thread("broker-watch")
         self._stopping = asyncio.Event()
         self._failure: asyncio.Future[None] = self._loop.create_future()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._assignment_known = False
         self._brokers_up = True
-        self._draining = False
 
     def stop(self) -> None:
         """Drain and leave. May be called from a signal handler on the loop."""
@@ -105,22 +114,22 @@ class Worker:
         """What the worker is like right now."""
         partitions = list(self._partitions.values())
         return Figures(
-            in_flight=self.scheduler.slots.used,
-            waiting=sum(p.waiting for p in partitions) + self.scheduler.started - self.scheduler.slots.used,
+            in_flight=self._flow.scheduler.slots.used,
+            waiting=sum(p.waiting for p in partitions) + self._flow.scheduler.started - self._flow.scheduler.slots.used,
             waiting_bytes=sum(p.waiting_bytes for p in partitions),
-            uncommitted=self.commits.waiting,
+            uncommitted=self._commits.waiting,
             partitions=tuple(str(p.id) for p in partitions),
             stopped={str(p.id): p.stop.cause for p in partitions if p.stop},
             ticked_s_ago=time.monotonic() - self._intake.ticked_s,
             assignment_known=self._assignment_known,
             brokers_up=self._brokers_up,
-            draining=self._draining,
+            draining=self._flow.draining,
         )
 
     async def run(self) -> None:
         """Work until told to stop. Raises FencedError, or whatever broke the intake or the committer."""
         self._intake.start()
-        committing = self._spawn(self.commits.run())
+        committing = self._spawn(self._commits.run())
         watching = self._spawn(self._watch_broker())
         stopping = self._spawn(self._stopping.wait())
         try:
@@ -149,13 +158,13 @@ class Worker:
                 continue
             match partition.tracker.delivered(record.offset, record.leader_epoch):
                 case Delivery.RUN:
-                    self._take_in(partition, record)
+                    self._flow.take_in(partition, record)
                 case Delivery.TRUNCATED:
                     self._watch.trouble(f"{partition.id}: the log was cut below offset {partition.tracker.position}")
                     self._begin_again(partition)
                 case Delivery.SKIP:
                     pass
-        self.scheduler.pump()
+        self._flow.scheduler.pump()
 
     def assigned(self, begun: list[tuple[TopicPartition, int]]) -> None:
         """Partitions are ours: find out where they start."""
@@ -181,7 +190,7 @@ class Worker:
         partition = self._partitions.get((id_.topic, id_.partition))
         if partition is not None:
             partition.out_of_range = detail
-            self._pause(partition, "out_of_range")
+            self._flow.pause(partition, "out_of_range")
             self._judge_again_when_idle(partition)
 
     def trouble(self, error: KafkaError) -> None:
@@ -196,90 +205,16 @@ class Worker:
         if not self._failure.done():
             self._failure.set_exception(error)
 
-    # A request's way.
-
-    def _take_in(self, partition: Partition, record: Record) -> None:
-        item = partition.item(record)
-        if partition.tracker is not None and record.offset >= partition.tracker.window_end:
-            partition.beyond.append(item)
-            self._pause(partition, "window")
-        elif partition.enters(item):
-            self._prepare(item)
-        if partition.full():
-            self._pause(partition, "bytes")
-
-    def _prepare(self, item: Item | None) -> None:
-        """Understand a request whose turn it is, and those behind it in the key as long as they end right here."""
-        while item is not None:
-            if not self._budget.begin():
-                return
-            prepared = self._parts.pipeline.prepare(item.record)
-            if isinstance(prepared, Prepared):
-                item.prepared = prepared
-                self.scheduler.ready(item)
-                return
-            item.partition.leaves(item)
-            item = self._settle(item, prepared)
-
-    async def _serve(self, item: Item, slot: HeldSlot) -> None:
-        """A request's task: from its start to its outcome."""
-        if item.prepared is None:
-            raise TypeError("a request starts only once it is understood")
-        self._relieve(item.partition)
-        try:
-            outcome = await self._parts.pipeline.process(item.prepared, slot)
-        except ProviderError as error:
-            self._watch.trouble(f"a provider's trouble came through to a request ({error.error_class}); it goes back")
-            self._wait_again(item)
-            return
-        reach("call_answered")
-        self._prepare(self._settle(item, outcome))
-
-    def _settle(self, item: Item, outcome: Outcome) -> Item | None:
-        """Hand an outcome over to be published; the request that becomes ready by it."""
-        partition, record = item.partition, item.record
-        if not self._assignment.live(partition.id, partition.epoch):
-            return None
-        settlement = settle(record, outcome, self._parts.policy, self._parts.now_ms())
-        self._budget.finished(settlement.outcome)
-        self._watch.finished(record, settlement.outcome)
-        if settlement.audit_dropped:
-            self._watch.audit_dropped()
-        size = sum(outgoing.size_bytes for outgoing in settlement.outgoing)
-        self.commits.add(Settled(partition, record, Parcel(settlement.outgoing), size))
-        return partition.after(item) if partition.phase is Phase.RUNNING else None
-
-    def _wait_again(self, item: Item) -> None:
-        if item.partition.phase is Phase.RUNNING:
-            item.partition.waiting += 1
-            item.partition.waiting_bytes += item.size
-            self.scheduler.ready(item)
-
-    def _may_start(self) -> bool:
-        return not self.commits.full and not self._draining and self._budget.may_spend
-
     def _committed(self, partition: Partition, done: DoneMap) -> None:
-        """A commit went through: the window moves on, a start is durable."""
+        """A commit went through: a start is durable, or the window moves on."""
         if partition.tracker is None:
             self._begin(partition, done)
             return
-        partition.tracker.acknowledge(done)
-        reach("acknowledged")
-        while partition.beyond and partition.beyond[0].record.offset < partition.tracker.window_end:
-            item = partition.beyond.popleft()
-            if partition.enters(item):
-                self._prepare(item)
-        if not partition.beyond:
-            self._resume(partition, "window")
-        self._relieve(partition)
+        self._flow.moved(partition, done)
         self._judge_again_when_idle(partition)
-        if self._budget.used_up and not self.commits.waiting and not self.scheduler.started:
+        if self._flow.done:
             self.stop()
-        self.scheduler.pump()
-
-    def _relieve(self, partition: Partition) -> None:
-        if "bytes" in partition.pauses and not partition.full():
-            self._resume(partition, "bytes")
+        self._flow.scheduler.pump()
 
     # Where a partition starts, stops, pauses.
 
@@ -291,7 +226,7 @@ class Worker:
                 return
             ids = [p.id for p in partitions]
             try:
-                verdicts = await self._starting.run(lambda ids=ids: self._parts.starter.judge(ids))  # type: ignore[misc]
+                verdicts = await self._starting.run(lambda ids=ids: self._parts.judge(ids))  # type: ignore[misc]
             except (KafkaException, LlmStreamError) as error:
                 self._watch.trouble(f"where to start {', '.join(map(str, ids))} could not be found out yet: {error}")
                 await asyncio.sleep(_START_AGAIN_S)
@@ -306,7 +241,7 @@ class Worker:
             self._stop(partition, verdict)
         elif verdict.commit_first:
             reach("start_commit")
-            self.commits.add_start(partition, verdict.done)
+            self._commits.add_start(partition, verdict.done)
         else:
             self._begin(partition, verdict.done)
 
@@ -331,36 +266,25 @@ class Worker:
         self._forget(partition)
         self._intake.restart(partition.id)
 
-    def _pause(self, partition: Partition, reason: str) -> None:
-        if not partition.pauses:
-            self._intake.pause(partition.id, partition.epoch)
-        partition.pauses.add(reason)
-
-    def _resume(self, partition: Partition, reason: str) -> None:
-        if reason in partition.pauses:
-            partition.pauses.discard(reason)
-            if not partition.pauses:
-                self._intake.resume(partition.id, partition.epoch)
-
     # Letting go.
 
     def _forget(self, partition: Partition | None) -> None:
         """Drop a partition's state at once; what was in flight is run again by whoever reads it next."""
         if partition is not None:
             partition.phase = Phase.ENDED
-            self.scheduler.forget(partition)
-            partition.forget_waiting()
+            self._flow.forget_waiting(partition)
             partition.cancel(only_waiting=False)
             self._assignment.end(partition.id, partition.epoch)
 
     async def _revoke(self, partitions: list[Partition], lost: bool, released: threading.Event) -> None:
         started_s = self._loop.time()
         try:
-            cancelled = 0 if lost else await self._drain(partitions, self._settings.rebalance_drain_s)
+            broken = self._failure.done()
+            cancelled = 0 if lost or broken else await self._drain(partitions, self._settings.rebalance_drain_s)
             for partition in partitions:
                 cancelled += partition.cancel(only_waiting=False)
                 self._assignment.end(partition.id, partition.epoch)
-            await self.commits.released(partitions, LET_GO_S)
+            await self._commits.released(partitions, LET_GO_S)
             for partition in partitions:
                 self._forget(partition)
                 if self._partitions.get((partition.id.topic, partition.id.partition)) is partition:
@@ -378,8 +302,7 @@ class Worker:
         for partition in partitions:
             if partition.phase is Phase.RUNNING:
                 partition.phase = Phase.DRAINING
-            self.scheduler.forget(partition)
-            partition.forget_waiting()
+            self._flow.forget_waiting(partition)
             partition.cancel(only_waiting=True)
         running = [task for p in partitions for task, _ in p.running.values()]
         if running:
@@ -387,23 +310,22 @@ class Worker:
         cancelled = sum(p.cancel(only_waiting=False) for p in partitions)
         try:
             left_s = max(deadline_s - self._loop.time(), 1.0)
-            await asyncio.wait_for(self.commits.drained(partitions), left_s)
+            await asyncio.wait_for(self._commits.drained(partitions), left_s)
         except TimeoutError:
             self._watch.trouble("not every outcome could be committed before its partition was given back")
         return cancelled
 
     async def _drain_all(self) -> None:
         reach("draining")
-        self._draining = True
+        self._flow.draining = True
         self._watch.draining(self._settings.drain_timeout_s)
         await self._drain(list(self._partitions.values()), self._settings.drain_timeout_s)
 
     async def _leave(self) -> None:
         """Leave the group and end the threads. Bounded: a broker that is gone can't hold us."""
         self._intake.stop()
-        await asyncio.to_thread(self._intake.join, 10.0)
-        await asyncio.to_thread(self.commits.stop, 10.0)
-        self._starting.submit(self._parts.starter.close)
+        await self._intake.left(_LEAVE_S)
+        await self._commits.stop(_LEAVE_S)
         for task in list(self._tasks):
             if task is not asyncio.current_task():
                 task.cancel()
@@ -430,7 +352,7 @@ class Worker:
                     self._stop_for_good(partition, before, after)
 
     def _stop_for_good(self, partition: Partition, before: str, after: str | None) -> None:
-        self._pause(partition, "stopped")
+        self._flow.pause(partition, "stopped")
         self._forget(partition)
         became = (
             f"is gone (its id was {before})" if after is None else f"was recreated: its id was {before}, now {after}"

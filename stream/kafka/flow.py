@@ -1,0 +1,164 @@
+"""A request's way through the worker: taken in, understood, started, settled, committed, and who must wait meanwhile.
+
+Runs on the event loop; owns the partitions' queues, not their assignment.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from stream.core.errors import ProviderError
+from stream.core.offsets import DoneMap
+from stream.core.outcomes import Outcome
+from stream.core.pipeline import Pipeline, Prepared
+from stream.core.records import Record
+from stream.core.settlement import SettlePolicy, settle
+from stream.kafka.assignment import TopicPartition
+from stream.kafka.budget import Budget
+from stream.kafka.commits import Commits, Settled
+from stream.kafka.committer import Parcel
+from stream.kafka.failpoints import reach
+from stream.kafka.partition import Item, Partition, Phase
+from stream.kafka.scheduler import Admission, Scheduler
+from stream.kafka.slots import HeldSlot
+from stream.telemetry.watch import Watch
+
+
+class Tap(Protocol):
+    """Turns the delivery of a partition off and on."""
+
+    def pause(self, partition: TopicPartition, epoch: int) -> None: ...
+
+    def resume(self, partition: TopicPartition, epoch: int) -> None: ...
+
+
+class Flow:
+    """Everything between a record that was read and an outcome that waits for its commit.
+
+    live: whether a partition's epoch is still ours. Set `commits` before the first record comes.
+    """
+
+    commits: Commits
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        policy: SettlePolicy,
+        tap: Tap,
+        live: Callable[[Partition], bool],
+        budget: Budget,
+        watch: Watch,
+        now_ms: Callable[[], int],
+        *,
+        max_in_flight: int,
+        admissions: Mapping[str, Admission],
+    ) -> None:
+        self._pipeline = pipeline
+        self._policy = policy
+        self._tap = tap
+        self._live = live
+        self._budget = budget
+        self._watch = watch
+        self._now_ms = now_ms
+        self.draining = False
+        self.scheduler = Scheduler(max_in_flight, admissions, self._serve, self._may_start)
+
+    @property
+    def done(self) -> bool:
+        """Whether the budget is used up and everything that was begun is visible."""
+        return self._budget.used_up and not self.commits.waiting and not self.scheduler.started
+
+    def take_in(self, partition: Partition, record: Record) -> None:
+        """A record that must be run. Call `scheduler.pump` after the last of several."""
+        item = partition.item(record)
+        if partition.tracker is not None and record.offset >= partition.tracker.window_end:
+            partition.beyond.append(item)
+            self.pause(partition, "window")
+        elif partition.enters(item):
+            self._prepare(item)
+        if partition.full():
+            self.pause(partition, "bytes")
+
+    def moved(self, partition: Partition, done: DoneMap) -> None:
+        """A commit went through: the window moves on. Call `scheduler.pump` afterwards."""
+        if partition.tracker is None:
+            return
+        partition.tracker.acknowledge(done)
+        reach("acknowledged")
+        while partition.beyond and partition.beyond[0].record.offset < partition.tracker.window_end:
+            item = partition.beyond.popleft()
+            if partition.enters(item):
+                self._prepare(item)
+        if not partition.beyond:
+            self.resume(partition, "window")
+        self._relieve(partition)
+
+    def forget_waiting(self, partition: Partition) -> None:
+        """Let go of everything of a partition that isn't running: others will read it again."""
+        self.scheduler.forget(partition)
+        partition.forget_waiting()
+
+    def pause(self, partition: Partition, reason: str) -> None:
+        """Stop reading a partition, for one more reason."""
+        if not partition.pauses:
+            self._tap.pause(partition.id, partition.epoch)
+        partition.pauses.add(reason)
+
+    def resume(self, partition: Partition, reason: str) -> None:
+        """Read a partition again, if this was its last reason not to."""
+        if reason in partition.pauses:
+            partition.pauses.discard(reason)
+            if not partition.pauses:
+                self._tap.resume(partition.id, partition.epoch)
+
+    def _prepare(self, item: Item | None) -> None:
+        """Understand a request whose turn it is, and those behind it in the key as long as they end right here."""
+        while item is not None:
+            if not self._budget.begin():
+                return
+            prepared = self._pipeline.prepare(item.record)
+            if isinstance(prepared, Prepared):
+                item.prepared = prepared
+                self.scheduler.ready(item)
+                return
+            item.partition.leaves(item)
+            item = self._settle(item, prepared)
+
+    async def _serve(self, item: Item, slot: HeldSlot) -> None:
+        """A request's task: from its start to its outcome."""
+        if item.prepared is None:
+            raise TypeError("a request starts only once it is understood")
+        self._relieve(item.partition)
+        try:
+            outcome = await self._pipeline.process(item.prepared, slot)
+        except ProviderError as error:
+            self._watch.trouble(f"a provider's trouble came through to a request ({error.error_class}); it goes back")
+            self._wait_again(item)
+            return
+        reach("call_answered")
+        self._prepare(self._settle(item, outcome))
+
+    def _settle(self, item: Item, outcome: Outcome) -> Item | None:
+        """Hand an outcome over to be published; the request that becomes ready by it."""
+        partition, record = item.partition, item.record
+        if not self._live(partition):
+            return None
+        settlement = settle(record, outcome, self._policy, self._now_ms())
+        self._budget.finished(settlement.outcome)
+        self._watch.finished(record, settlement.outcome)
+        if settlement.audit_dropped:
+            self._watch.audit_dropped()
+        size = sum(outgoing.size_bytes for outgoing in settlement.outgoing)
+        self.commits.add(Settled(partition, record, Parcel(settlement.outgoing), size))
+        return partition.after(item) if partition.phase is Phase.RUNNING else None
+
+    def _wait_again(self, item: Item) -> None:
+        if item.partition.phase is Phase.RUNNING:
+            item.partition.returns(item)
+            self.scheduler.ready(item)
+
+    def _may_start(self) -> bool:
+        return not self.commits.full and not self.draining and self._budget.may_spend
+
+    def _relieve(self, partition: Partition) -> None:
+        if "bytes" in partition.pauses and not partition.full():
+            self.resume(partition, "bytes")
