@@ -71,7 +71,10 @@ def validated_input(model: type[BaseModel], value: Any) -> BaseModel:
 
 def _problems(error: ValidationError) -> str:
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    shown = [f"{_path(problem['loc'])}: {problem['msg']:.200}" for problem in problems[:SHOWN_PROBLEMS]]
+    shown = [
+        f"{_path(problem['loc'])}: {problem['msg'].removeprefix('Value error, '):.200}"
+        for problem in problems[:SHOWN_PROBLEMS]
+    ]
     if len(problems) > SHOWN_PROBLEMS:
         shown.append(f"and {len(problems) - SHOWN_PROBLEMS:,} more")
     return "The input doesn't fit the task's Input: " + "; ".join(shown)

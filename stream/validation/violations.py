@@ -33,7 +33,9 @@ def output_error(violations: tuple[Violation, ...]) -> OutputError:
 def _violation(detail: ErrorDetails, parsed: Any) -> Violation:
     missing = detail["type"] == "missing"
     value = "" if missing else _shown(detail["input"])
-    message = "The field is missing." if missing else f"{detail['msg'].removesuffix('.'):.300}."
+    message = (
+        "The field is missing." if missing else f"{detail['msg'].removeprefix('Value error, ').removesuffix('.'):.300}."
+    )
     return Violation(_path(detail["loc"], parsed, missing), SCHEMA, value, message)
 
 

@@ -1,4 +1,4 @@
-"""Every check of the table against its examples in `check_examples/`: a new check needs a file there, and no new test."""
+"""Every check of the table against its examples in `check_examples/`: a new check needs a file there, but no test."""
 
 import json
 from enum import Enum
