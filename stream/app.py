@@ -4,10 +4,11 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Consumer, Producer
 
@@ -211,6 +212,37 @@ def on_gate_change(watch: Watch) -> Callable[[GateChange], None]:
         )
 
     return told
+
+
+def run_worker(settings: Settings, options: WorkerOptions) -> None:
+    """The worker, until a signal or its budget ends it. Raises ConfigError, FencedError."""
+    tasks = catalogue(settings)
+    used_providers(settings, tasks)
+    check_prices(settings, tasks, options)
+    _run(_work(settings, tasks, options))
+
+
+async def _work(settings: Settings, tasks: Catalogue, options: WorkerOptions) -> None:
+    watch = Watch()
+    called = calling(settings, tasks, on_gate_change(watch))
+    topics = TopicWatch(settings, [version.results_topic for version in tasks.versions()])
+    try:
+        await until_topics_are_known(topics, watch.trouble)
+        worker = make_worker(settings, topics, pipeline(tasks, called.providers), called.gates, watch, options)
+        stop_on_signals(worker.stop)
+        await worker.run()
+    finally:
+        await called.aclose()
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """On the fastest loop there is."""
+    try:
+        import uvloop  # not made for Windows
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
 
 
 async def until_topics_are_known(topics: TopicWatch, say: Callable[[str], None]) -> None:

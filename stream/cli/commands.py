@@ -20,8 +20,12 @@ COMMANDS: tuple[Row, ...] = (
     Row("init", "Make a project to start from", "stream.cli.init"),
     Row("config", "Check and show the settings", "stream.cli.config"),
     Row("topics", "Make the topics, or check those that are there", "stream.cli.topics"),
+    Row("worker", "Read requests, call the models, publish results and dead letters", "stream.cli.worker", "worker"),
     Row("send", "Publish requests", "stream.cli.send"),
     Row("tail", "Show decoded records as JSON lines", "stream.cli.tail"),
     Row("find", "Show everything about one request id", "stream.cli.find"),
+    Row("reconcile", "Prove that every request has exactly one outcome", "stream.cli.reconcile", "reconcile"),
+    Row("lag", "Show how many requests are unfinished, by partition", "stream.cli.lag", "lag"),
     Row("dlq", "Look at dead letters, and send them again", "stream.cli.dlq"),
+    Row("simulator", "A provider that misbehaves on command", "stream.cli.simulator", "simulator"),
 )

@@ -1,0 +1,46 @@
+"""`llm-stream worker`: the worker itself."""
+
+from typing import Annotated
+
+import typer
+
+from stream.cli.invocation import loaded_settings
+from stream.core.errors import ConfigError
+
+
+def worker(
+    ctx: typer.Context,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Stop by itself after N requests. For careful first runs.")
+    ] = None,
+    max_cost_usd: Annotated[
+        float | None, typer.Option(min=0, metavar="X", help="Start no further call once X dollars are spent.")
+    ] = None,
+    accept_gap: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOPIC:PARTITION", help="Count what a stopped partition has lost as lost, and read on."),
+    ] = None,
+    accept_rerun: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOPIC:PARTITION", help="Run what a stopped partition may have done already again."),
+    ] = None,
+) -> None:
+    """Read requests, call the models, publish results and dead letters. Ctrl-C or SIGTERM drains and ends it."""
+    from stream import app
+    from stream.kafka.assignment import TopicPartition
+
+    def partitions(kind: str, texts: list[str] | None) -> list[tuple[str, TopicPartition]]:
+        return [(kind, TopicPartition(*_topic_and_number(text, kind))) for text in texts or ()]
+
+    options = app.WorkerOptions(
+        [*partitions("accept_gap", accept_gap), *partitions("accept_rerun", accept_rerun)], limit, max_cost_usd
+    )
+    app.run_worker(loaded_settings(ctx).settings, options)
+
+
+def _topic_and_number(text: str, kind: str) -> tuple[str, int]:
+    topic, _, number = text.rpartition(":")
+    if not topic or not number.isascii() or not number.isdigit():
+        flag = f"--{kind.replace('_', '-')}"
+        raise ConfigError(f"{flag} {text!r} isn't TOPIC:PARTITION; for example {flag} llm.requests:3")
+    return topic, int(number)
