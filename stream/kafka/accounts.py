@@ -8,7 +8,7 @@ then a live worker can raise no false alarm: only what was committed at that mom
 later is settled, or pending.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -98,7 +98,8 @@ class PartitionReport:
 
     results, dead_letters: of the settled requests. aged: outcomes whose requests retention has deleted.
     oldest_pending_ms: timestamp of the first pending request; None if there is none or it has none.
-    stopped: why no worker reads on here; None if one does, or would. notes: more to know, as sentences.
+    stopped: why no worker reads on here; None if one does, or would. committed: the group's offset; None if it has none
+    or it could not be read.
     """
 
     topic: str
@@ -110,7 +111,7 @@ class PartitionReport:
     aged: int = 0
     oldest_pending_ms: int | None = None
     stopped: str | None = None
-    notes: tuple[str, ...] = ()
+    committed: int | None = None
 
     @property
     def requests(self) -> int:
@@ -167,7 +168,7 @@ class Account:
         self._give(verdict, offset)
         return verdict
 
-    def close(self, log: LogRange, *, stopped: str | None = None, notes: Iterable[str] = ()) -> PartitionReport:
+    def close(self, log: LogRange, *, stopped: str | None = None) -> PartitionReport:
         """Judge the outcomes that no request has claimed, and the account is done."""
         aged = self._close_outcomes(log)
         self._count_gaps(log)
@@ -187,7 +188,7 @@ class Account:
             aged,
             self.oldest_pending_ms,
             stopped,
-            tuple(notes),
+            self.claim.offset,
         )
 
     def _verdict(self, offset: int, timestamp_ms: int, leader_epoch: int | None) -> Verdict:

@@ -26,6 +26,7 @@ _OURS = {
     "auto.offset.reset": "error",  # a jump over deleted records must not go unseen
     "queued.max.messages.kbytes": 8_192,
     "fetch.max.bytes": 16 * 1024 * 1024,
+    "fetch.wait.max.ms": 50,  # the end of a partition is told by an answer without records
 }
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001  (how the library spells its own codes)
 _DELETED = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001
