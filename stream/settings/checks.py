@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from stream.core.spelling import did_you_mean
 from stream.settings import properties
 from stream.settings.environment import variable_for
-from stream.settings.shape import PROPERTIES, Key, Path, Table, find, settings_shape
+from stream.settings.shape import PROPERTIES, Key, Path, Table, find, settings_shape, spelled
 from stream.settings.tree import Tree
 
 NOT_IN_THIS_VERSION: Mapping[Path, str] = {
@@ -49,7 +49,9 @@ def refuse_unknown_keys(tree: Tree) -> None:
         for length in range(1, len(path) + 1):
             parent = find(path[: length - 1])
             if find(path[:length]) is None and isinstance(parent, Table):
-                tree.problems.append(f"{tree.at(path[:length])} is not known{_meant(path[length - 1], parent)}.")
+                source = tree.source(path)
+                at = spelled(path[:length]) + (f" ({source})" if source else "")
+                tree.problems.append(f"{at} is not known{_meant(path[length - 1], parent)}.")
                 tree.drop(path[:length])
                 break
 
