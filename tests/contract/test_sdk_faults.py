@@ -1,5 +1,6 @@
 """Every fault the SDKs were tried with, against our adapters: each ends in its class, and nothing is sent twice."""
 
+import asyncio
 import gzip
 import json
 import socket
@@ -355,3 +356,25 @@ async def test_the_client_goes_on_after_every_kind_of_broken_connection(kind: st
         completion = await provider.complete(model_call())
         await provider.aclose()
     assert completion.text == "hello"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("code", [200, 429])
+async def test_an_endless_body_is_left_at_the_cap(kind: str, code: int) -> None:
+    """Whatever is read stays in memory: the server must not get rid of more than the cap and the sockets' buffers."""
+    sent_bytes = 0
+
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        nonlocal sent_bytes
+        writer.write(b"HTTP/1.1 %d Whatever\r\ncontent-length: 1000000000\r\n\r\n" % code)
+        while True:
+            writer.write(bytes(2**16))
+            await writer.drain()
+            sent_bytes += 2**16
+
+    async with FaultServer() as server:
+        row = Row("endless", lambda _: endless, TRANSIENT if code == 200 else RATE, priced=code == 429)
+        end, _, unpriced = await end_of(row, kind, server)
+    assert isinstance(end, ProviderError)
+    assert (end.error_class, unpriced) == (row.ends_in, 0 if row.priced else 1)
+    assert sent_bytes < (8 + 12) * 2**20
