@@ -151,10 +151,12 @@ class Wire:
         )
         self._key_is_suspect = error_class is ErrorClass.ACCOUNT
         word = code or error_type
+        if error_class is ErrorClass.UNKNOWN_MODEL and not word:
+            message = message or "nothing that speaks this API is at that address; check base_url"
         said = f": {message}" if message else ""
         return ProviderError(
             error_class,
-            self._key.scrubbed(f"{self._name} answered {status}{f' {word}' if word else ''}{said}"),
+            self._key.scrubbed(f"{self._name} ({self._host}) answered {status}{f' {word}' if word else ''}{said}"),
             status=status,
             error_type=self._key.scrubbed(word) if word else None,
             retry_after_s=parse_retry_after(headers, time.time()),
@@ -162,7 +164,7 @@ class Wire:
         )
 
     def _junk(self, why: str) -> ProviderError:
-        detail = self._key.scrubbed(f"{self._name} answered 200 with something that is no reply: {why}")
+        detail = self._key.scrubbed(f"{self._name} ({self._host}) answered 200 with something that is no reply: {why}")
         return ProviderError(ErrorClass.TRANSIENT, detail, status=200, answered=False)
 
     def _translated(self, error: Exception) -> ProviderError:

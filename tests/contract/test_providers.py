@@ -250,6 +250,13 @@ async def test_a_key_file_is_read_again_after_the_key_was_rejected(kind: str, tm
     assert [request.headers["authorization"] for request in server.received] == ["Bearer old-key", "Bearer new-key"]
 
 
+async def test_a_wrong_address_is_told_from_a_missing_model(kind: str) -> None:
+    error = await failure(kind, b"<html>404 page not found</html>", 404)
+    assert error.error_class is ErrorClass.UNKNOWN_MODEL
+    assert "check base_url" in error.detail
+    assert "127.0.0.1" in error.detail
+
+
 async def test_a_wait_that_the_provider_asks_for_is_on_the_error(kind: str) -> None:
     error = await failure(kind, DIALECTS[kind].error("rate_limit_error", "Slow."), 429, "Retry-After: 7.5")
     assert (error.error_class, error.retry_after_s) == (ErrorClass.RATE_LIMITED, 7.5)
