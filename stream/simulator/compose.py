@@ -83,6 +83,8 @@ class ArrayNode(Node):
     def _made(self, node: Node, scene: Scene, depth: int) -> Any:
         if isinstance(node, EnumNode):
             return node.choice.values[scene.variant % len(node.choice.values)]
+        if self.unique and isinstance(node, NumberNode):
+            return node.nth(scene.variant)
         made = node.make(scene, depth + 1)
         if not self.unique or scene.variant == 0:
             return made

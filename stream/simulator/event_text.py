@@ -84,6 +84,8 @@ def event_text(message: str) -> str:
     spans = _spans(message)
     for start, end, name in spans:
         part = _as_lines(message[start:end].strip())
+        if not part:
+            continue
         is_value = len(spans) > 1 and name not in _BODIES and "\n" not in part and len(part) <= LABELLED_CHARS
         parts.append(f"{name.replace('_', ' ')}: {part}" if is_value else part)
     return ("\n".join(parts) if spans else _as_lines(message.strip()))[:READ_CHARS]

@@ -33,7 +33,9 @@ _LEGAL_FORM = (
 )
 _NAME_WORD = r"[A-ZÀ-ÖØ-ÞŁŚŻ0-9][\w&'’.-]{0,40}"
 _JOINING = "&|and|und|et|y|of|du|de|de la|des|della|van|von|der"
-_COMPANY = re.compile(rf"(?<![\w&.-])((?:{_NAME_WORD}[ \t]{{1,4}}(?:(?:{_JOINING})[ \t]{{1,4}})?){{1,5}}(?:{_LEGAL_FORM}))(?![\w])")
+_COMPANY = re.compile(
+    rf"(?<![\w&.-])((?:{_NAME_WORD}[ \t]{{1,4}}(?:(?:{_JOINING})[ \t]{{1,4}})?){{1,5}}(?:{_LEGAL_FORM}))(?![\w])"
+)
 _KANJI_COMPANY = re.compile(r"株式会社[^\s、。,：:御様()（）]{1,20}|[^\s、。,：:()（）]{1,20}株式会社")
 _INTRODUCED = re.compile(
     r"(?:[Mm]y name is|[Ii]ch hei(?:ß|ss)e|[Mm]ein Name ist|[Jj]e m'appelle|[Mm]e "

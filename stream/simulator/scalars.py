@@ -134,6 +134,12 @@ class NumberNode(Node):
             value = self._drawn(scene)
         return self._typed(self._fitted(value))
 
+    def nth(self, at: int) -> int | float:
+        """Different numbers for different `at`, as long as the bounds leave room."""
+        start = self.low if self.low > -math.inf else min(1.0, self.high)
+        step = self.step or min(1.0, (self.high - start) / 64)
+        return self._typed(self._fitted(start + at * step))
+
     def _drawn(self, scene: Scene) -> float:
         low = self.low if self.low > -math.inf else min(1.0, self.high)
         high = self.high if self.high < math.inf else low + 9
