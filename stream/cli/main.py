@@ -66,6 +66,12 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"llm-stream {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     ctx: typer.Context,
@@ -73,12 +79,11 @@ def options(
         Path | None,
         typer.Option("--config", "-c", metavar="FILE", help="Default: $LLM_STREAM_CONFIG, else ./llm-stream.toml."),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
     """Kafka workers that call language models and never fail silently."""
-    if version:
-        sys.stdout.write(f"llm-stream {__version__}\n")
-        raise typer.Exit
     ctx.obj = Invocation(config)
 
 

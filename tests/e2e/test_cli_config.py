@@ -1,0 +1,141 @@
+"""`llm-stream config`, as a person types it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stream.cli.main import app
+
+GOOD = """
+[kafka]
+bootstrap_servers = "broker.example.com:9092"
+[providers.anthropic]
+kind = "anthropic"
+"""
+TASK = {
+    "task.toml": 'model = "anthropic:claude-haiku-4-5"\nactive = { v1 = 100 }\n',
+    "contract.py": "from pydantic import BaseModel, ConfigDict\n"
+    "class Base(BaseModel):\n    model_config = ConfigDict(extra='forbid', allow_inf_nan=False)\n"
+    "class Input(Base):\n    text: str\nclass Output(Base):\n    topic: str\n",
+    "v1.md": "# system\nYou name topics.\n\n# user\n<text>\n{{ text }}\n</text>\n",
+}
+
+
+@pytest.fixture
+def llm_stream(monkeypatch):
+    """The command line, in this process."""
+
+    def run(folder: Path, *args: str, **environ: str):
+        monkeypatch.chdir(folder)
+        for name in [name for name in os.environ if name.startswith(("LLM_STREAM", "ANTHROPIC"))]:
+            monkeypatch.delenv(name)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        return CliRunner().invoke(app, args)
+
+    return run
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "llm-stream.toml").write_text(GOOD)
+    task = tmp_path / "prompts" / "name-topic"
+    task.mkdir(parents=True)
+    for name, text in TASK.items():
+        (task / name).write_text(text)
+    return tmp_path
+
+
+def test_check_of_a_right_project_ends_with_0_and_says_what_it_found(project, llm_stream):
+    done = llm_stream(project, "config", "check", ANTHROPIC_API_KEY="sk-ant-test")
+    assert (done.exit_code, done.stdout) == (0, "")
+    lines = done.stderr.splitlines()
+    assert [line[0] for line in lines] == ["✓"] * 3
+    assert "task name-topic@v1#" in lines[1]
+    assert lines[2] == "✓ provider anthropic: anthropic, its official address"
+
+
+def test_check_says_that_a_key_is_missing_here_without_failing(project, llm_stream):
+    done = llm_stream(project, "config", "check")
+    assert done.exit_code == 0
+    assert "! providers.anthropic has no API key: the environment variable ANTHROPIC_API_KEY is not set." in done.stderr
+
+
+def test_check_of_wrong_settings_ends_with_2_and_says_every_problem(project, llm_stream):
+    (project / "llm-stream.toml").write_text(GOOD + "[worker]\nmax_in_fligt = 3\ndelivery = 'often'\n")
+    done = llm_stream(project, "config", "check")
+    assert done.exit_code == 2
+    assert "✗ worker.max_in_fligt (llm-stream.toml, line 7) is not known (did you mean max_in_flight?)." in done.stderr
+    assert '✗ worker.delivery (llm-stream.toml, line 8) is "often"; it must be one of' in done.stderr
+    assert done.stderr.endswith("Error: 2 problems to correct.\n")
+
+
+def test_check_of_a_wrong_task_ends_with_2(project, llm_stream):
+    (project / "prompts" / "name-topic" / "task.toml").write_text('model = "openai:gpt"\nactive = { v1 = 100 }\n')
+    done = llm_stream(project, "config", "check")
+    assert done.exit_code == 2
+    assert "calls the provider 'openai', which isn't in the settings (there are: anthropic)" in done.stderr
+
+
+def test_check_of_a_task_that_cannot_be_loaded_ends_with_2(project, llm_stream):
+    (project / "prompts" / "name-topic" / "v1.md").unlink()
+    done = llm_stream(project, "config", "check")
+    assert done.exit_code == 2
+    assert "there is no v1.md" in done.stderr
+
+
+def test_check_of_an_address_that_would_leak_the_key_ends_with_2(project, llm_stream):
+    done = llm_stream(project, "config", "check", LLM_STREAM__PROVIDERS__ANTHROPIC__BASE_URL="http://a.example.com")
+    assert done.exit_code == 2
+    assert "unencrypted" in done.stderr
+
+
+def test_check_as_json(project, llm_stream):
+    done = llm_stream(project, "config", "check", "--json", LLM_STREAM__AUDIT__RATE="2")
+    assert done.exit_code == 2
+    report = json.loads(done.stdout)
+    assert report["ok"] is False
+    assert report["problems"] == ["audit.rate ($LLM_STREAM__AUDIT__RATE) is 2.0; it must be a number from 0 to 1."]
+
+
+def test_show_tells_value_and_source_and_masks_secrets(project, llm_stream):
+    done = llm_stream(project, "config", "show", LLM_STREAM__KAFKA__PROPERTIES__SASL_PASSWORD="hunter2")
+    assert done.exit_code == 0
+    rows = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
+    assert rows["kafka.bootstrap_servers"].split("  ")[-1] == "llm-stream.toml, line 3"
+    assert '"***"' in rows['kafka.properties."sasl.password"']
+    assert rows["worker.max_in_flight"].endswith("default")
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_show_as_json(project, llm_stream):
+    values = json.loads(llm_stream(project, "config", "show", "--json").stdout)["values"]
+    assert values["kafka.bootstrap_servers"] == {
+        "value": "broker.example.com:9092",
+        "source": "llm-stream.toml, line 3",
+    }
+
+
+def test_schema_is_one_that_the_settings_are_valid_for(project, llm_stream):
+    schema = json.loads(llm_stream(project, "config", "schema").stdout)
+    assert schema["$schema"].endswith("2020-12/schema")
+    assert set(schema["properties"]) >= {"kafka", "worker", "providers"}
+
+
+def test_a_missing_file_ends_with_2_and_what_to_do(project, llm_stream):
+    done = llm_stream(project, "config", "show", "-c", "other.toml")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: There is no configuration file other.toml.")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_stops_reading_ends_it_quietly(project):
+    command = f"{sys.executable} -m stream config show --json | true"
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONWARNINGS": "error"}
+    done = subprocess.run(command, shell=True, cwd=project, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""

@@ -1,0 +1,60 @@
+"""What commands print: data on stdout, words on stderr, nothing that could steer a terminal."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.cli import output
+
+
+def test_a_piped_table_is_plain_text_with_one_line_a_row(capsys):
+    output.table(["partition", "state"], [(3, "fine"), (12_000, "a very long text " * 20), (None, True)], title="Lag")
+    lines = capsys.readouterr().out.split("\n")
+    assert lines[0] == "partition  state"
+    assert lines[1] == "        3  fine"
+    assert lines[2].startswith("   12,000  a very long text")
+    assert len(lines) == 5
+
+
+def test_an_empty_table_is_its_headings(capsys):
+    output.table(["a", "b"], [])
+    assert capsys.readouterr().out == "a  b\n"
+
+
+def test_json_is_one_line_on_stdout(capsys):
+    output.emit_json({"a": [1, None, "ü"]})
+    captured = capsys.readouterr()
+    assert captured.out == '{"a":[1,null,"ü"]}\n'
+    assert captured.err == ""
+
+
+def test_words_go_to_stderr(capsys):
+    output.say("[bold]not markup[/bold]")
+    output.passed("right")
+    output.failed("wrong")
+    output.noted("odd")
+    output.error("first\nsecond")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "[bold]not markup[/bold]\n✓ right\n✗ wrong\n! odd\nError: first\nsecond\n"
+
+
+def test_long_lines_are_not_broken(capsys):
+    output.error("word " * 100)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("\x1b[2Jgone", "\\x1b[2Jgone"), ("a\u202eb", "a\\u202eb"), ("ü → ✓", "ü → ✓")]
+)
+def test_control_characters_are_shown_not_sent(capsys, text, shown):
+    output.say(text)
+    output.table(["x"], [(text,)])
+    captured = capsys.readouterr()
+    assert captured.err == shown + "\n"
+    assert captured.out.split("\n")[1] == shown
+
+
+@given(st.text(st.characters()))
+def test_nothing_unprintable_but_line_breaks_and_tabs_is_left(text):
+    assert all(char.isprintable() or char in "\n\t" for char in output.printable(text))
