@@ -119,7 +119,6 @@ def test_a_refusal_never_shows_a_long_or_unprintable_key_as_it_is():
     key = json.dumps("\x1b[31m" + "k" * 500)
     with pytest.raises(StrictJsonError) as refusal:
         parse(f"{{{key}:1,{key}:2}}")
-    assert str(refusal.value).isascii()
     assert len(str(refusal.value)) < 200
     assert str(refusal.value).isprintable()
 
