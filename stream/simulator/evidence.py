@@ -54,7 +54,7 @@ _GREETING = re.compile(
     r"[^,!.\n]{0,40}(?:[,!.]+\s*|$)",
     re.IGNORECASE,
 )
-_PART = re.compile(r"^[a-z][a-z_ ]{1,30}: ")
+_PART = re.compile(r"^[A-Za-z][A-Za-z_ ]{1,30}: ")
 _TOKEN = re.compile(r"[^\W_]+")
 
 
