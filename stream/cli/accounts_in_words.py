@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 from stream.cli.moments import duration
 from stream.kafka.accounts import PartitionReport, Verdict
 from stream.kafka.reconcile import Report
+from stream.kafka.repeated_ids import RepeatedIds
 
 SHOWN_OFFSETS = 5
 PENDING_LIMIT_S = 900
@@ -48,6 +49,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "hidden": list(report.hidden),
         "results_topics": list(report.results_topics),
         "corrections": report.corrections,
+        "repeated_ids": {"count": report.repeated_ids.count, "ids": report.repeated_ids.names},
         "foreign": report.foreign,
         "nameless": report.nameless,
         "other_topics": report.other_topics,
@@ -188,8 +190,8 @@ def _aside(report: Report) -> Iterator[Line]:
         unknown = f"; {_many(spending.unknown, 'outcome')} don't say what they cost" if spending.unknown else ""
         yield Line(
             "plain",
-            f"Spent: ${spending.spent_micro_usd / 1_000_000:,.4f}, of which wasted on dead letters and doubles: "
-            f"${spending.wasted_micro_usd / 1_000_000:,.4f}{unknown}.",
+            f"Spent: {_usd(spending.spent_micro_usd)}, of which wasted on dead letters and doubles: "
+            f"{_usd(spending.wasted_micro_usd)}{unknown}.",
         )
     aged = sum(each.aged for each in report.partitions)
     told = [
@@ -198,15 +200,30 @@ def _aside(report: Report) -> Iterator[Line]:
         (report.other_topics, "outcome", "of this group for topics that are not in [topics] requests: not judged"),
         (report.foreign, "record", "on results or dead letters that no worker wrote: left out"),
     ]
+    if report.repeated_ids.count:
+        yield Line("noted", _repeated(report.repeated_ids))
     for count, what, more in told:
         if count:
             yield Line("noted", f"{_many(count, what)} {more}.")
+
+
+def _repeated(ids: RepeatedIds) -> str:
+    shown = ", ".join(ids.names[:SHOWN_OFFSETS]) + (", ..." if len(ids.names) > SHOWN_OFFSETS else "")
+    bound = "" if ids.complete else " (at least: not all ids could be compared)"
+    return (
+        f"{_many(ids.count, 'request')} had the id of an earlier one{bound}, replays included; "
+        f"each is a request of its own: {shown}."
+    )
 
 
 def _offsets(offsets: Sequence[int], count: int) -> str:
     shown = ", ".join(str(offset) for offset in offsets[:SHOWN_OFFSETS])
     more = f" and {count - SHOWN_OFFSETS:,} more" if count > SHOWN_OFFSETS else ""
     return f"offset{'s' if count > 1 else ''} {shown}{more}"
+
+
+def _usd(micro_usd: int) -> str:
+    return f"${micro_usd / 1_000_000:,.{2 if micro_usd >= 1_000_000_000 else 6}f}"
 
 
 def _many(count: int, what: str) -> str:

@@ -11,15 +11,12 @@ from stream.cli.moments import duration
 if TYPE_CHECKING:
     from stream.kafka.lag import Lag, PartitionLag
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 def lag(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
-    """Show how many records are behind in each partition, from the broker alone: every worker may be dead."""
+    """Show how many requests are unfinished, by partition: asked of the broker alone, so every worker may be dead."""
     from stream.kafka.lag import lag as measured
 
     settings = loaded_settings(ctx).settings

@@ -12,10 +12,7 @@ from stream.cli.invocation import loaded_settings
 if TYPE_CHECKING:
     from stream.kafka.reconcile import Progress
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 def reconcile(
     ctx: typer.Context,
     since: Annotated[

@@ -92,36 +92,34 @@ def lag(settings: Settings) -> Lag:
     highs, ends = ask.ends(places), ask.stable_ends(places)
     measured_ms = time.time_ns() // 1_000_000
     allowed = {place: allowances(made, place, topics[place[0]].topic_id) for place in places}
-    backlogs = {place: _backlog(claims[place], starts[place], ends[place], allowed[place].start) for place in places}
+    backlogs = {place: backlog(claims[place], starts[place], ends[place], allowed[place].start) for place in places}
     counts, read_to = _read(settings, claims, backlogs)
     partitions = []
     for place in places:
-        rest = range(read_to[place], backlogs[place].stop)
-        stopped = stop_reason(f"{place[0]}:{place[1]}", claims[place], starts[place], highs[place], -1, allowed[place])
-        partitions.append(
-            PartitionLag(
-                *place,
-                committed=claims[place].offset,
-                log_start=starts[place],
-                log_end=ends[place],
-                records=counts[place].records + _at_most(claims[place], rest),
-                exact=not rest,
-                hidden_offsets=max(highs[place] - ends[place], 0),
-                oldest_ms=counts[place].oldest_ms,
-                stopped=stopped,
-            )
+        claim, count, rest = claims[place], counts[place], range(read_to[place], backlogs[place].stop)
+        each = PartitionLag(
+            *place,
+            committed=claim.offset,
+            log_start=starts[place],
+            log_end=ends[place],
+            records=count.records + at_most(claim, rest),
+            exact=not rest,
+            hidden_offsets=max(highs[place] - ends[place], 0),
+            oldest_ms=count.oldest_ms,
+            stopped=stop_reason(f"{place[0]}:{place[1]}", claim, starts[place], highs[place], -1, allowed[place]),
         )
+        partitions.append(each)
     return Lag(tuple(partitions), measured_ms)
 
 
-def _backlog(claim: Claim, log_start: int, log_end: int, told_start: int | None) -> range:
+def backlog(claim: Claim, log_start: int, log_end: int, told_start: int | None) -> range:
     """The offsets that may hold unfinished records."""
     begin = claim.offset if claim.offset is not None else told_start or 0
     first = max(begin, log_start)
     return range(first, max(first, log_end))
 
 
-def _at_most(claim: Claim, offsets: range) -> int:
+def at_most(claim: Claim, offsets: range) -> int:
     """How many records can be unfinished there, if none of the offsets is a marker."""
     if not offsets or claim.offset is None:
         return len(offsets)
@@ -135,8 +133,8 @@ def _read(
 ) -> tuple[dict[Partition, _Count], dict[Partition, int]]:
     """Count the records of the backlogs as far as they are read; and how far that is."""
     counts = {place: _Count(claims[place]) for place in backlogs}
-    waiting = [place for place, backlog in backlogs.items() if _at_most(claims[place], backlog)]
-    read_to = {place: backlog.stop for place, backlog in backlogs.items()}
+    waiting = [place for place, offsets in backlogs.items() if at_most(claims[place], offsets)]
+    read_to = {place: offsets.stop for place, offsets in backlogs.items()}
     share = max(READ_AT_LEAST, READ_IN_ALL // max(len(waiting), 1))
     for place in waiting:
         read_to[place] = min(backlogs[place].start + share, backlogs[place].stop)

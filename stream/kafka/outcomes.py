@@ -9,6 +9,7 @@ from confluent_kafka import Message
 from stream.core import headers as names
 from stream.kafka.accounts import Account, Proof
 from stream.kafka.reading import Partition
+from stream.kafka.repeated_ids import RepeatedIds
 from stream.settings import Settings
 
 _CLOCKS_MS = 60_000
@@ -68,6 +69,7 @@ class OutcomeReader:
         self._undated = {place for place, start in starts.items() if start > 0}
         self._since_ms = 0
         self.spending = Spending()
+        self.repeated_ids = RepeatedIds()
         self.corrections = self.foreign = self.nameless = self.other_topics = 0
 
     def take(self, message: Message) -> None:
@@ -124,6 +126,9 @@ class OutcomeReader:
             return
         dead = message.topic() == self._dlq
         first = expected.account.outcome(offset, dead=dead)
+        name = found.get(names.REQUEST_ID if dead else "ce_causationid")
+        if first and isinstance(name, bytes):
+            self.repeated_ids.add(name)
         if self._with_cost:
             stated = found.get(names.COST) if dead else _stated_cost(message.value())
             self.spending.add(_integer(stated), wasted=dead or not first)

@@ -18,6 +18,7 @@ from stream.kafka.allowances import allowances
 from stream.kafka.claims import Claim
 from stream.kafka.outcomes import Expected, OutcomeReader, Spending, request_id
 from stream.kafka.reading import Partition, Span
+from stream.kafka.repeated_ids import RepeatedIds
 from stream.kafka.scan import PATIENCE_S, Scan, scan
 from stream.settings import Settings
 
@@ -56,9 +57,10 @@ class Report:
     """The account of everything.
 
     hidden: partitions of results and dead letters whose end an open transaction hides. names: request ids by (topic,
-    partition, offset), of the first requests that are missing or doubled. corrections: results made by people. foreign:
-    records on results or dead letters that name no group. nameless: outcomes of this group whose request can't be told.
-    other_topics: outcomes of this group for topics that aren't configured. records: how many were read, in `seconds`.
+    partition, offset), of the first requests that are missing or doubled. corrections: results made by people.
+    repeated_ids: of requests that have outcomes. foreign: records on results or dead letters that name no group.
+    nameless: outcomes of this group whose request can't be told. other_topics: outcomes of this group for topics that
+    aren't configured. records: how many were read, in `seconds`.
     """
 
     partitions: tuple[PartitionReport, ...]
@@ -66,6 +68,7 @@ class Report:
     hidden: tuple[str, ...] = ()
     names: Mapping[tuple[str, int, int], str] = field(default_factory=dict)
     corrections: int = 0
+    repeated_ids: RepeatedIds = field(default_factory=RepeatedIds)
     foreign: int = 0
     nameless: int = 0
     other_topics: int = 0
@@ -136,6 +139,7 @@ class _Check:
             hidden=tuple(f"{topic}:{partition}" for topic, partition in sorted(hidden)),
             names=self._names,
             corrections=reader.corrections,
+            repeated_ids=reader.repeated_ids,
             foreign=reader.foreign,
             nameless=reader.nameless,
             other_topics=reader.other_topics,
