@@ -1,5 +1,6 @@
 """The event's own text inside a user message: what stands between delimiters, JSON read as its strings."""
 
+import html
 import re
 from itertools import islice
 from typing import Any
@@ -11,6 +12,10 @@ READ_CHARS = 20_000
 LABELLED_CHARS = 80
 
 _TAG = re.compile(r"^[ \t]*<([A-Za-z][\w-]{0,40})(?:\s[^<>\n]{0,200})?>", re.MULTILINE)
+_HTML = re.compile(r"</(?:p|div|td|tr|table|body|html|h[1-6]|li|span|b)>|<br */?>", re.IGNORECASE)
+_INVISIBLE = re.compile(r"<(script|style)\b[^>]{0,200}>.{0,5000}?</\1>|<!--.{0,2000}?-->", re.IGNORECASE | re.DOTALL)
+_BLOCK_TAG = re.compile(r"</?(?:p|div|tr|table|body|html|h[1-6]|li|ul|br)\b[^<>]{0,300}>", re.IGNORECASE)
+_INLINE_TAG = re.compile(r"</?[a-zA-Z!][^<>]{0,300}>")
 _FENCE = "```"
 _TAGS_READ = 20
 _BODIES = {"", "body", "text", "message", "content", "document", "email", "ticket"}
@@ -66,10 +71,16 @@ def outside_of_event(message: str) -> str:
     return "".join(parts) + message[at:] if spans else ""
 
 
+def _without_markup(text: str) -> str:
+    """HTML as its text, a line for each block."""
+    text = _INVISIBLE.sub("", text[: 2 * READ_CHARS])
+    return html.unescape(_INLINE_TAG.sub(" ", _BLOCK_TAG.sub("\n", text)))
+
+
 def _as_lines(text: str) -> str:
-    """JSON as lines of its strings; anything else as it is."""
+    """JSON as lines of its strings, HTML as its text; anything else as it is."""
     if text[:1] not in ("{", "["):
-        return text
+        return _without_markup(text) if _HTML.search(text[:READ_CHARS]) else text
     try:
         lines: list[str] = []
         _lines_of(orjson.loads(text), "", lines)

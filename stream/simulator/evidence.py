@@ -18,7 +18,8 @@ _URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"')\]]{3,200}")
 _PHONE = re.compile(r"(?<![\w.])(?:\+|00)\d[\d ()/.-]{6,18}\d\b")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 _VAT_ID = re.compile(
-    r"\b(?:ATU|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|GB|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK|CHE-)[A-Z0-9]?\d{7,11}(?:B\d\d)?\b"
+    r"\b(?:ATU|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|GB|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK"
+    r"|CHE-)[A-Z0-9]?\d{7,11}(?:B\d\d)?\b"
 )
 _CODE = re.compile(r"(?<![\w/#-])(?:[A-Z][\w/-]{2,40}|#\d{2,12})(?![\w/-])")
 _CODE_LIKE = re.compile(r"#|[A-Z]{1,6}[-/]?[A-Z0-9]*[-/\d]")
@@ -27,7 +28,8 @@ _LABELLED = re.compile(
     r"^[ \t>*•|-]{0,6}([^\W\d_][^:=\n|]{0,40}?)[ \t]{0,20}[:=|][ \t]{0,20}(\S[^\n]{0,200})$", re.MULTILINE
 )
 _LEGAL_FORM = (
-    r"GmbH(?: & Co\. KG)?|AG|SE|UG|KG|OHG|e\.K\.|Ltd\.?|Limited|LLP|LLC|Inc\.?|Corp\.?|PLC|plc|SARL|S\.A\.R\.L\."
+    r"GmbH(?: & Co\. KG)?|GMBH|LTD\.?|INC\.?|CORP\.?|AG|SE|UG|KG|OHG|e\.K\.|Ltd\.?|Limited|LLP|LLC|Inc\.?"
+    r"|Corp\.?|PLC|plc|SARL|S\.A\.R\.L\."
     r"|SAS|S\.A\.S\.|SA|S\.A\.|SL|S\.L\.|S\.p\.A\.|S\.r\.l\.|SRL|B\.?V\.?|N\.?V\.?|Oy|AB|A/S|AS|ApS"
     r"|Sp\. z o\.o\.|K\.K\.|Pty|Co\."
 )

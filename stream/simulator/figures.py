@@ -1,5 +1,7 @@
 """Dates, amounts and currencies as people write them, found in text. Pure; linear in the text's length."""
 
+# ruff: noqa: RUF001  (full-width and Cyrillic signs are what texts hold)
+
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -25,6 +27,7 @@ _MONTHS: dict[str, int] = {
     )
     for name in names.split()
 }
+_CONTEXT_CHARS = 48
 _ISO = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/年](\d{1,2})[-/月](\d{1,2})(?!\d)")
 _NUMERIC = re.compile(r"(?<![\d.,])(\d{1,2})([./-])(\d{1,2})\2((?:19|20)\d\d)(?!\d)")
 _DAY_FIRST = re.compile(
@@ -43,39 +46,26 @@ SYMBOLS = {
     "元": "CNY",
     "₩": "KRW",
     "₺": "TRY",
+    "₽": "RUB",
+    "руб": "RUB",
+    "₴": "UAH",
 }
-CODES = (
-    "USD",
-    "EUR",
-    "GBP",
-    "CHF",
-    "JPY",
-    "CNY",
-    "SEK",
-    "NOK",
-    "DKK",
-    "PLN",
-    "CZK",
-    "HUF",
-    "CAD",
-    "AUD",
-    "NZD",
-    "INR",
-    "BRL",
-    "MXN",
-    "ZAR",
-    "SGD",
-    "HKD",
-    "KRW",
-    "TRY",
-    "ILS",
-    "AED",
+_CODES = (
+    "USD EUR GBP CHF JPY CNY SEK NOK DKK PLN CZK HUF RON BGN CAD AUD NZD INR IDR THB MYR PHP VND SGD HKD KRW TWD"
+    " BRL MXN ARS CLP COP ZAR EGP MAD TRY ILS AED SAR QAR RUB UAH"
 )
-_CURRENCY = rf"(?:[€$£¥₹₩₺円元]|zł|\b(?:{'|'.join(CODES)})\b)"
+CODES = tuple(_CODES.split())
+"""Currencies by ISO code."""
+_CURRENCY = rf"(?:[€$£¥₹₩₺₽₴円元]|zł|руб|\b(?:{'|'.join(CODES)})\b)"
 _CURRENCY_ONLY = re.compile(_CURRENCY)
+NUMBER = (
+    r"-?(?:\d{1,3}(?:[ \u00a0\u202f]\d{3})+,\d\d"
+    r"|\d{1,3}(?:[.,'\u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?"
+    r"|\d{1,12}(?:[.,]\d{1,2})?)(?!\d)"
+)
+"""A number as people write it; a space between thousands only where a comma and two decimals follow."""
 _AMOUNT = re.compile(
-    rf"(?P<before>{_CURRENCY})?[ \t]?(?<![\w.,-])"
-    r"(?P<number>\d{1,3}(?:[.,'\u00a0\u202f ]\d{3})+(?:[.,]\d{1,2})?(?!\d)|\d{1,12}(?:[.,]\d{1,2})?(?![\d]))"
+    rf"(?P<before>{_CURRENCY})?[ \t]?(?<![\w.,-])(?P<number>{NUMBER})"
     rf"(?![.,]?\d|[ \t]?%)[ \t]?(?P<after>{_CURRENCY})?"
 )
 _PERCENT = re.compile(r"(?<![\d.,])(\d{1,3}(?:[.,]\d{1,2})?)[ \u00a0]?%")
@@ -93,7 +83,10 @@ class DateFound:
 
 @dataclass(frozen=True, slots=True)
 class AmountFound:
-    """An amount of money. currency: ISO code, empty if none is beside it. context: the text before it on its line."""
+    """An amount of money. currency: ISO code, empty if none is beside it.
+
+    context: the text before it on its line, from the amount before on.
+    """
 
     value: float
     currency: str
@@ -101,10 +94,10 @@ class AmountFound:
     start: int
 
 
-def context_before(text: str, start: int, length: int = 48) -> str:
-    """What stands before `start` on the same line, lower case, at most `length` characters."""
-    line = text.rfind("\n", max(0, start - length), start)
-    return text[max(line + 1, start - length, 0) : start].lower()
+def context_before(text: str, start: int, *, not_before: int = 0) -> str:
+    """What stands before `start` on the same line, lower case, at most 48 characters."""
+    first = max(not_before, start - _CONTEXT_CHARS)
+    return text[max(text.rfind("\n", first, start) + 1, first) : start].lower()
 
 
 def _day(year: str, month: int | str, day: str) -> date | None:
@@ -149,12 +142,13 @@ def _code(symbol: str | None) -> str:
 def amounts_in(text: str) -> tuple[AmountFound, ...]:
     """Every number that is money: it has a currency beside it, or two decimals. Dates must have been blanked out."""
     amounts = []
+    previous_end = 0
     for match in _AMOUNT.finditer(text):
         number, currency = match["number"], _code(match["before"] or match["after"])
         if currency or re.search(r"[.,]\d\d$", number):
-            amounts.append(
-                AmountFound(number_in(number), currency, context_before(text, match.start("number")), match.start())
-            )
+            context = context_before(text, match.start("number"), not_before=previous_end)
+            amounts.append(AmountFound(number_in(number), currency, context, match.start()))
+            previous_end = match.end()
     return tuple(amounts)
 
 

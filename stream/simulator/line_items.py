@@ -5,10 +5,9 @@
 import re
 from dataclasses import dataclass
 
-from stream.simulator.figures import CODES, number_in
+from stream.simulator.figures import CODES, NUMBER, number_in
 
-_NUMBER = r"\d{1,3}(?:[.,']\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d{1,2})?"
-_MONEY = re.compile(rf"(?<![\w.,-])({_NUMBER})(?![\w%]|[.,]\d)")
+_MONEY = re.compile(rf"(?<![\w.,-])({NUMBER})(?![\w%]|[.,]\d)")
 _NOT_AN_ITEM = re.compile(
     r"\b(?:sub-?total|total|summe|gesamt\w*|zwischensumme|end\w*summe|versandkosten|shipping"
     r"|vat|tax|mwst|ust|tva|iva|btw|gst|amount due|balance|due|paid|payable|nett?o?\w*|brutto\w*"
@@ -18,7 +17,8 @@ _NOT_AN_ITEM = re.compile(
     re.IGNORECASE,
 )
 _QUANTITY_FIRST = re.compile(r"^[\s*•#-]*(\d{1,5})\s*(?:x|×|\*|pcs?\.?|stk\.?|st\.?|units?)\s+(?=\S)", re.IGNORECASE)
-_POSITION_FIRST = re.compile(r"^\s*\d{1,3}[.)]\s+")
+_TIMES_LAST = re.compile(r"\s[x×à]$")
+_POSITION_FIRST = re.compile(r"^\s*\d{1,3}(?:[.)]\s+|\s{2,}(?=[^\W\d]))")
 _QUANTITY_WORD = re.compile(
     r"(?<![\w.,])(\d{1,5}(?:[.,]\d)?)\s*(?:x\b|×|pcs?\b|pieces?\b|hours?\b|hrs?\b|h\b|days?\b|units?\b"
     r"|stk\b|stück\b|std\b|tage?\b|heures?\b|jours?\b|uds?\b|個|本|時間|months?\b|licen[cs]es?\b)",
@@ -54,7 +54,8 @@ def _item(line: str) -> LineItem | None:
     is_money = bare != line or any(re.search(r"[.,]\d\d$", one[1]) for one in numbers)
     if not numbers or not is_money:
         return None
-    description = bare[: numbers[0].start()].strip(" \t|,;:@=*•x×()-–—/#>")
+    description = re.sub(r"\s*\|\s*", " ", bare[: numbers[0].start()])
+    description = _TIMES_LAST.sub("", description.strip()).strip(" \t\u3000,;:@=*•()-–—/#>")
     if not re.search(r"[^\W\d_]{2}|[\u3040-\u9fff]", description):
         return None
     return _worked_out(description, quantity, [number_in(one[1]) for one in numbers], bool(_EACH.search(line)))

@@ -39,32 +39,32 @@ class NumberHint:
     invent: Callable[[Scene], float]
 
 
-def _last_with(evidence: Evidence, wanted: re.Pattern[str], *unwanted: re.Pattern[str]) -> AmountFound | None:
+def _first_with(evidence: Evidence, wanted: re.Pattern[str], *unwanted: re.Pattern[str]) -> AmountFound | None:
     fitting = [
         amount
         for amount in evidence.amounts
         if wanted.search(amount.context) and not any(other.search(amount.context) for other in unwanted)
     ]
-    return fitting[-1] if fitting else None
+    return fitting[0] if fitting else None
 
 
 def _total(scene: Scene) -> float | None:
     if scene.item:
         return scene.item.amount
     evidence = scene.evidence
-    named = _last_with(evidence, _GRAND, _NET) or _last_with(evidence, _TOTAL, _NET, _TAX)
+    named = _first_with(evidence, _GRAND, _NET) or _first_with(evidence, _TOTAL, _NET, _TAX)
     if named:
         return named.value
     return max((amount.value for amount in evidence.amounts), default=None)
 
 
 def _tax(scene: Scene) -> float | None:
-    found = _last_with(scene.evidence, _TAX, _NET, _GRAND)
+    found = _first_with(scene.evidence, _TAX, _NET, _GRAND)
     return found.value if found else None
 
 
 def _net(scene: Scene) -> float | None:
-    found = _last_with(scene.evidence, _NET)
+    found = _first_with(scene.evidence, _NET)
     if found:
         return found.value
     total, tax = _total(scene), _tax(scene)
@@ -73,7 +73,7 @@ def _net(scene: Scene) -> float | None:
 
 def _labelled_amount(wanted: re.Pattern[str]) -> Find:
     def find(scene: Scene) -> float | None:
-        found = _last_with(scene.evidence, wanted)
+        found = _first_with(scene.evidence, wanted)
         return found.value if found else None
 
     return find

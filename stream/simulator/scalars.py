@@ -194,7 +194,7 @@ class StringNode(Node):
             return value
         if value is not None and self.pattern is None and len(value) > self.most:
             return value[: self.most].rstrip()
-        return self._matching(scene)
+        return ABSENT if value is None and self.hint is not None else self._matching(scene)
 
     def _override(self, scene: Scene) -> str | None:
         if scene.filler is not None:

@@ -24,6 +24,11 @@ _TERMS = re.compile(
     r"sofort)[^\n.,;]{0,20}",
     re.IGNORECASE,
 )
+_DOCUMENT_WORD = re.compile(
+    r"\b(?:invoice|bill|rechnung|facture|factura|fattura|factuur|faktura|receipt|quittung|credit note"
+    r"|gutschrift)\b|請求書|فاتورة|発票|发票",
+    re.IGNORECASE,
+)
 BIC = re.compile(r"\b[A-Z]{4}[A-Z]{2}[A-Z0-9]{2}(?:[A-Z0-9]{3})?\b")
 SUMMARY_CHARS = 160
 
@@ -81,7 +86,14 @@ def vendor(scene: Scene) -> str | None:
         )
     buyer = _customer_label(evidence) or ""
     others = [company for company in evidence.companies if company not in buyer]
-    return others[0] if others else None
+    return others[0] if others else _letterhead(evidence)
+
+
+def _letterhead(evidence: Evidence) -> str | None:
+    """The first line of a document with amounts, if it could be a name."""
+    line = next((line.strip(" \t#*|") for line in evidence.text.splitlines()[:3] if line.strip(" \t#*|")), "")
+    is_name = 3 <= len(line) <= 50 and not re.search(r"[\d:!?]|[.]$", line) and not _DOCUMENT_WORD.search(line)
+    return line if evidence.amounts and is_name else None
 
 
 def _customer_label(evidence: Evidence) -> str | None:
