@@ -21,7 +21,7 @@ from stream.kafka.sending import Delivered
 
 _DETAIL_CHARACTERS = 120
 
-app = typer.Typer(help="Look at dead letters, and send them again.", no_args_is_help=True)
+app = typer.Typer(help="Look at dead letters, and send them again.", no_args_is_help=True, add_completion=False)
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="PARTITION:OFFSET, as dlq list shows it.", show_default=False)]

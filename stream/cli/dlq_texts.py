@@ -52,13 +52,14 @@ def _facts(letter: DeadLetter) -> Iterator[tuple[str, str]]:
     if letter.stop_reason is not None:
         yield "stopped", letter.stop_reason
     tokens = f", {usage.get('input_tokens', '?')} tokens in, {usage.get('output_tokens', '?')} out" if usage else ""
-    yield "cost", f"{money(letter.cost_micro_usd)} ({_or(letter.attempts)} attempts, {_or(letter.calls)} calls{tokens})"
+    calls = f"{_counted(letter.attempts, 'attempt')}, {_counted(letter.calls, 'call')}"
+    yield "cost", f"{money(letter.cost_micro_usd)} ({calls}{tokens})"
     if letter.replay_count:
         yield "replay", f"this was replay {letter.replay_count}, of {letter.replay_of} by {letter.replay_by}"
 
 
-def _or(number: int | None) -> str:
-    return "?" if number is None else str(number)
+def _counted(number: int | None, word: str) -> str:
+    return f"{'?' if number is None else number} {word}{'' if number == 1 else 's'}"
 
 
 def _violations(letter: DeadLetter) -> Iterator[str]:

@@ -20,7 +20,7 @@ _WORDS = {
     "decisions": "decision",
 }
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

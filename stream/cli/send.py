@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -27,7 +28,10 @@ from stream.settings import Settings
 _IN_MEMORY_BYTES = 16 * 1024 * 1024
 _SHOWN_ERRORS = 20
 
-app = typer.Typer()
+Row = dict[str, str | int]
+"""`{id, topic, partition, offset}` of a request that was sent."""
+
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
@@ -51,7 +55,7 @@ def send(
         sent = _Sent(keep=as_json)
         sending.deliver(settings, sent.noting_ids(_records(lines, task, topic, max_bytes)), sent.delivered)
     if as_json:
-        output.emit_json(sent.rows)
+        output.emit_json([row for _, row in sorted(sent.rows, key=itemgetter(0))])
     output.passed(f"sent {count} requests for {task} to {topic}{sent.partitions_told()}")
     if count:
         output.say(f"  next: llm-stream tail results --from -5m --task {task}, or llm-stream find {sent.last_id}")
@@ -61,7 +65,7 @@ class _Sent:
     """Where requests went. Rows are kept only where they are wanted: a file may have millions."""
 
     def __init__(self, *, keep: bool) -> None:
-        self.rows: list[dict[str, str | int]] = []
+        self.rows: list[tuple[int, Row]] = []
         self.last_id = ""
         self._keep = keep
         self._waiting: dict[int, str] = {}
@@ -78,9 +82,8 @@ class _Sent:
         self._partitions.add(where.partition)
         if self._keep:
             request_id = self._waiting.pop(where.index)
-            self.rows.append(
-                {"id": request_id, "topic": where.topic, "partition": where.partition, "offset": where.offset}
-            )
+            row: Row = {"id": request_id, "topic": where.topic, "partition": where.partition, "offset": where.offset}
+            self.rows.append((where.index, row))
 
     def partitions_told(self) -> str:
         count = len(self._partitions)
@@ -110,7 +113,7 @@ def _checked(lines: BinaryIO, name: str, task: str, topic: str, max_bytes: int) 
     if len(refused) > _SHOWN_ERRORS:
         told.append(f"… and {len(refused) - _SHOWN_ERRORS} lines more")
     if count == 0:
-        told.append(f"Each line must be one JSON object. If it is one object over many lines: jq -c . {name} | ...")
+        told.append("Each line must be one JSON object. One object over many lines becomes one line by jq -c .")
     raise ConfigError("\n".join([f"Nothing was sent: {len(refused)} lines of {name} are no requests.", *told]))
 
 

@@ -12,8 +12,10 @@ from stream.cli import output
 from stream.cli.invocation import loaded_settings
 from stream.cli.task_folders import results_topics
 from stream.cli.when import now_ms, start_from
+from stream.core.errors import ConfigError
 from stream.core.records import Record
 from stream.kafka import lines, reading
+from stream.kafka.reading import Span, Start
 from stream.settings import Settings
 
 
@@ -28,7 +30,7 @@ class Kind(StrEnum):
     SIGNALS = "signals"
 
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
@@ -50,10 +52,18 @@ def tail(
     """Show decoded records as JSON lines."""
     settings = loaded_settings(ctx).settings
     start = start_from(from_ or ("latest" if follow else "earliest"), now_ms())
-    spans = reading.spans(settings, _topics(kind, settings), start)
+    spans = _spans(kind, settings, start)
     with closing(reading.read(settings, spans, follow=follow)) as records:
         for record in islice(_about(kind, records, task), limit):
             output.emit_json(lines.as_line(record))
+
+
+def _spans(kind: Kind, settings: Settings, start: Start) -> list[Span]:
+    topics = _topics(kind, settings)
+    found = reading.spans(settings, topics, start, optional=topics if kind is Kind.SIGNALS else ())
+    if not found:
+        raise ConfigError(f"There is no topic {', '.join(topics)}: the signals service has not made it yet.")
+    return found
 
 
 def _topics(kind: Kind, settings: Settings) -> list[str]:

@@ -1,6 +1,7 @@
 """`llm-stream topics`: make the topics, and check what is there against what is needed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from stream.settings import Settings
 PRODUCTION_BROKERS = 3
 """`--print` asks no broker: it is for clusters that people plan, and those have three brokers or more."""
 
-app = typer.Typer(help="Make the topics, or check those that are there.", no_args_is_help=True)
+app = typer.Typer(help="Make the topics, or check those that are there.", no_args_is_help=True, add_completion=False)
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
@@ -36,7 +37,7 @@ def create(
     if print_only:
         _show(settings, topics.wanted(settings, PRODUCTION_BROKERS, own), as_json=as_json)
         return
-    rows, topology = _compared(settings, own)
+    rows, topology = _compared(settings, own, grown=True)
     missing = [row for row in rows if row.name not in topology.topics]
     made = set(admin.create(settings, missing))
     changes = {change.topic: change for change in topics.alterations(rows, topology.topics)}
@@ -60,20 +61,20 @@ def check(ctx: typer.Context, as_json: Json = False) -> None:
     if as_json:
         output.emit_json({"ok": wrong == 0, "findings": [_finding_json(each) for each in found]})
     else:
-        marks = {"ok": "✓", "warning": "!", "wrong": "✗"}
-        table = [(marks[each.level], each.subject, each.check, each.what, each.remedy) for each in found]
-        output.table(("", "where", "check", "there is", "remedy"), table)
+        output.table(("", "where", "there is", "remedy"), list(_rows(found)))
         _sum_up(found, wrong)
     if wrong:
         raise typer.Exit(1)
 
 
-def _compared(settings: Settings, own_results: Sequence[str]) -> tuple[list[WantedTopic], Topology]:
+def _compared(
+    settings: Settings, own_results: Sequence[str], *, grown: bool = False
+) -> tuple[list[WantedTopic], Topology]:
     """The wanted topics (the dead letter topic following the requests as they are), and what is there."""
     names = [row.name for row in topics.wanted(settings, PRODUCTION_BROKERS, own_results)]
     topology = admin.describe(settings, names)
     rows = topics.wanted(settings, len(topology.brokers), own_results)
-    return topics.adjusted(rows, topology.topics), topology
+    return topics.adjusted(rows, topology.topics, grown=grown), topology
 
 
 def _show(settings: Settings, rows: Sequence[WantedTopic], *, as_json: bool) -> None:
@@ -86,7 +87,9 @@ def _show(settings: Settings, rows: Sequence[WantedTopic], *, as_json: bool) -> 
 
 def _tell(row: WantedTopic, made: bool, change: Alteration | None, topology: Topology, *, applied: bool) -> None:
     if made:
-        output.passed(f"made {row.name}: {row.partitions} partitions, {row.replication_factor} replicas")
+        output.passed(
+            f"made {row.name}: {_counted(row.partitions, 'partition')}, {_counted(row.replication_factor, 'replica')}"
+        )
         return
     if change is None:
         output.passed(f"{row.name} was there")
@@ -108,9 +111,25 @@ def _tell(row: WantedTopic, made: bool, change: Alteration | None, topology: Top
         )
 
 
+def _rows(found: Sequence[Finding]) -> Iterator[tuple[str, str, str, str]]:
+    """What is well in one row a topic or broker; each thing that isn't in a row of its own."""
+    for subject, of_it in groupby(found, key=lambda each: each.subject):
+        each_of_it = list(of_it)
+        well = [each.what for each in each_of_it if each.level == "ok"]
+        if well:
+            yield "✓", subject, ", ".join(well), ""
+        for each in each_of_it:
+            if each.level != "ok":
+                yield "✗" if each.level == "wrong" else "!", subject, each.what, each.remedy
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def _sum_up(found: Sequence[Finding], wrong: int) -> None:
     warnings = sum(1 for each in found if each.level == "warning")
-    beside = f"; {warnings} warnings" if warnings else ""
+    beside = f"; {_counted(warnings, 'warning')}" if warnings else ""
     if wrong:
         output.failed(f"{wrong} of {len(found)} checks found something wrong{beside}: the remedies are in the table")
     else:

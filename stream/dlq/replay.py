@@ -64,8 +64,8 @@ def refusal(letter: DeadLetter, settings: Settings, replayed: int, *, force: boo
         return f"It came from {topic}, which is none of [topics] requests ({known}): no worker of this group reads it."
     if replayed >= MAX_REPLAYS and not force:
         return (
-            f"It was sent again {replayed} times already, and failed each time with what it is. Look at what is wrong "
-            f"(llm-stream dlq show {letter.id}); to send it a further time all the same: --force."
+            f"It was sent again {replayed} times already: what fails so often is rarely cured by another try. Look at "
+            f"what is wrong (llm-stream dlq show {letter.id}); to send it all the same: --force."
         )
     return None
 

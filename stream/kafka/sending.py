@@ -68,9 +68,9 @@ def request_from(line: int, text: bytes) -> NewRequest | None:
     if not text.strip():
         return None
     try:
-        value = parse(text)
+        value = parse(text.rstrip())
     except StrictJsonError as error:
-        raise LineError(line, f"can't be read as JSON. {error}") from error
+        raise LineError(line, str(error).replace("at line 1, column", "at column")) from error
     if not isinstance(value, dict):
         raise LineError(line, 'must be a JSON object: the task\'s Input, or {"id", "key", "input"}')
     if "input" not in value or not value.keys() <= _LONG_FORM:
@@ -145,7 +145,8 @@ def deliver_together(settings: Settings, records: Sequence[Outgoing]) -> list[De
         producer.flush(clients.BROKER_WAIT_S)
         answers.count_or_raise(len(producer))
     except KafkaException as error:
-        raise clients.unreachable(settings, error) from error
+        _abort(producer)
+        raise _refused(settings, error.args[0], "nothing was written") from error
     except LlmStreamError:
         _abort(producer)
         raise

@@ -118,15 +118,18 @@ def _milliseconds(hours: int) -> int:
     return -1 if hours < 0 else hours * 3_600_000
 
 
-def adjusted(rows: Sequence[WantedTopic], there: Mapping[str, TopicFacts]) -> list[WantedTopic]:
-    """The wanted topics, with the dead letter topic following the requests topics as they really are."""
+def adjusted(rows: Sequence[WantedTopic], there: Mapping[str, TopicFacts], *, grown: bool = False) -> list[WantedTopic]:
+    """The wanted topics, with the dead letter topic following the requests topics as they really are.
+
+    grown: as the requests topics would be after `topics create --apply`, so that what is made now fits then too.
+    """
     requests = [row for row in rows if row.kind == "requests"]
-    existing = [there[row.name] for row in requests if row.name in there]
-    partitions = max([row.partitions for row in requests if row.name not in there] + [t.partitions for t in existing])
-    size = max(
-        [REQUEST_MAX_BYTES for row in requests if row.name not in there] + [t.max_message_bytes for t in existing]
-    )
-    return [_following(row, partitions, size) if row.kind == "dlq" else row for row in rows]
+    partitions = [there[row.name].partitions for row in requests if row.name in there]
+    sizes = [there[row.name].max_message_bytes for row in requests if row.name in there]
+    planned = [row for row in requests if grown or row.name not in there]
+    most = max(partitions + [row.partitions for row in planned])
+    size = max(sizes + [REQUEST_MAX_BYTES for _ in planned])
+    return [_following(row, most, size) if row.kind == "dlq" else row for row in rows]
 
 
 def _following(row: WantedTopic, partitions: int, request_bytes: int) -> WantedTopic:
@@ -198,7 +201,7 @@ def _size(row: WantedTopic, facts: TopicFacts) -> Finding:
 
 
 def _partitions(row: WantedTopic, facts: TopicFacts) -> Finding:
-    what = f"{facts.partitions} partition{'s' if facts.partitions != 1 else ''}"
+    what = "1 partition" if facts.partitions == 1 else f"{facts.partitions} partitions"
     if row.kind == "dlq" and facts.partitions < row.partitions:
         remedy = (
             f"dead letters go to the partition number they came from: needs {row.partitions} (topics create --apply)"
@@ -222,7 +225,7 @@ def _retention(row: WantedTopic, facts: TopicFacts) -> Finding:
 
 def _durability(row: WantedTopic, facts: TopicFacts) -> Finding:
     factor, in_sync = facts.replication_factor, int(facts.config.get("min.insync.replicas", "1"))
-    what = f"{factor} replica{'s' if factor != 1 else ''}, min.insync.replicas={in_sync}"
+    what = f"{'1 replica' if factor == 1 else f'{factor} replicas'}, min.insync.replicas={in_sync}"
     if in_sync > factor:
         remedy = "nothing can be written to it: lower min.insync.replicas or add replicas"
         return Finding(row.name, "durability", "wrong", what, remedy)

@@ -12,7 +12,7 @@ def settings_for(bootstrap_servers: str, topics: Topics | None = None, **topic_s
     run = uuid.uuid4().hex[:8]
     names: dict[str, Any] = {
         "requests": [f"{run}.requests"],
-        **{name: f"{run}.{name}" for name in ("results", "dlq", "audit", "decisions", "control", "signals")},
+        **{name: f"{run}.{name}" for name in ("results", "dlq", "audit", "decisions", "control")},
         "partitions": 4,
     }
     if topics is not None:

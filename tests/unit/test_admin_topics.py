@@ -172,6 +172,13 @@ def test_transactions_do_not_matter_to_at_least_once():
     assert bad(findings(rows, topology, transactional=False)) == []
 
 
+def test_a_dead_letter_topic_made_now_fits_requests_topics_that_grow_later():
+    few = TopicFacts(3, "id", 1_048_588, "delete", 1, there(row_of("requests")).config)
+    rows = adjusted(wanted(Settings(), brokers=1), everything(requests=few), grown=True)
+    [dlq] = [row for row in rows if row.kind == "dlq"]
+    assert (dlq.partitions, dlq.config["max.message.bytes"]) == (12, str(REQUEST_MAX_BYTES + DLQ_HEADROOM_BYTES))
+
+
 def test_apply_changes_nothing_where_all_is_as_wanted():
     assert alterations(wanted(Settings(), brokers=1), everything()) == []
 

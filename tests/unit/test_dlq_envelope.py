@@ -10,7 +10,7 @@ from stream.core import headers as names
 from stream.core.errors import Violation
 from stream.dlq.envelope import coordinates, dead_letter_from
 from stream.dlq.letters import Filter
-from tests.support.letters import dead_letter, headers, record
+from tests.support.letters import dead_letter, record
 
 
 def test_everything_the_worker_wrote_is_read():
@@ -28,7 +28,7 @@ def test_the_original_headers_are_those_the_request_came_with():
 
 
 def test_a_foreign_dead_letter_is_read_with_what_it_says():
-    foreign = record(value=b"\xff", headers=headers(__dlq__errors__topic="orders"))
+    foreign = record(value=b"\xff", headers=(("kafka_dlt-original-topic", b"orders"),))
     letter = dead_letter_from(foreign)
     assert letter.reason == "?/?"
     assert "not written by llm-stream" in letter.detail
