@@ -27,6 +27,7 @@ _QUANTITY_WORD = re.compile(
 _CURRENCY_MARK = re.compile(rf"[€$£¥₹円元]|\b(?:{'|'.join(CODES)})\b")
 _EACH = re.compile(r"@|\beach\b|\bà\b|\bje\b|\bper\b|\bc/u\b", re.IGNORECASE)
 _LINES_READ = 400
+_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,12 @@ class LineItem:
 
 
 def _item(line: str) -> LineItem | None:
-    if len(line) > 200 or _NOT_AN_ITEM.search(line) or line.strip().endswith((".", "?", "!", ":")):
+    if (
+        len(line) > 200
+        or not _DIGIT.search(line)
+        or _NOT_AN_ITEM.search(line)
+        or line.strip().endswith((".", "?", "!", ":"))
+    ):
         return None
     line = _POSITION_FIRST.sub("", line)
     quantity: float | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 from stream.simulator.chance import digest
 from stream.simulator.evidence import Evidence, tokens_of
+from stream.simulator.figures import CODES
 from stream.simulator.keywords import KEYWORDS
 from stream.simulator.language import NAMES
 
@@ -70,6 +71,7 @@ class Choice:
             for code, name in NAMES.items()
             if isinstance(value, str) and value.lower().split("-")[0] in (code, name.lower())
         }
+        self._of_currencies = any(value in CODES for value in self.values)
         self._middle = next(
             (value for word in _MIDDLE for value in self.values if isinstance(value, str) and word in tokens_of(value)),
             None,
@@ -79,7 +81,7 @@ class Choice:
         """The values the text speaks for, the strongest first; empty if it speaks for none."""
         if len(self._languages) >= max(1, len(self.values) - 1):
             return [self._languages[evidence.language]] if evidence.language in self._languages else []
-        if evidence.currency in self.values:
+        if self._of_currencies and evidence.currency in self.values:
             return [evidence.currency]
         scores = [(len(sign.findall(evidence.lower)), value) for value, sign in self._signs if sign is not None]
         return [value for score, value in sorted(scores, key=lambda one: -one[0]) if score]
