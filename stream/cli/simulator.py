@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,7 +63,7 @@ async def _serve(server: "Simulator", faults: int) -> None:
         await stopped.wait()
 
 
-def _run(main: "asyncio.coroutines.Coroutine[None, None, None]") -> None:  # type: ignore[name-defined]
+def _run(main: Coroutine[None, None, None]) -> None:
     try:
         import uvloop
     except ImportError:  # not made for Windows
