@@ -1,6 +1,7 @@
 """The only place where things are wired together: settings in, a running service out."""
 
 import asyncio
+import os
 import random
 import signal
 import time
@@ -73,15 +74,23 @@ def catalogue(settings: Settings) -> Catalogue:
     return load_catalogue(Path(settings.tasks.path), verify_checks)
 
 
-def calling(settings: Settings, tasks: Catalogue, on_change: Callable[[GateChange], None]) -> Calling:
-    """The providers that the tasks use, retrying behind a gate. Raises ConfigError. Call it on the event loop."""
+def calling(
+    settings: Settings,
+    tasks: Catalogue,
+    on_change: Callable[[GateChange], None],
+    environ: Mapping[str, str] = os.environ,
+) -> Calling:
+    """The providers that the tasks use, retrying behind a gate. Raises ConfigError. Call it on the event loop.
+
+    environ: where API keys are; empty where none may be used (the demo).
+    """
     prices = Prices(settings.providers, settings.prices)
     ceiling = settings.worker.max_in_flight
     providers: dict[str, Provider] = {}
     gates: dict[str, Gated] = {}
     for name in used_providers(settings, tasks):
         configured = settings.providers[name]
-        bare = build_provider(name, configured, api_key(name, configured), ceiling, prices)
+        bare = build_provider(name, configured, api_key(name, configured, environ), ceiling, prices)
         pools = {pool: each.models for pool, each in configured.pools.items()}
         gate = Gate(name, pools, deadline_s=configured.deadline_s, ceiling=ceiling)
         gates[name] = Gated(bare, gate, CLOCK, random.random, on_change)
@@ -161,7 +170,7 @@ def make_worker(
     starter = Starter(settings, topics.ids, [*topics.results, settings.topics.dlq], options.accept)
     parts = Parts(
         make_intake=lambda assignment, owner: Intake(
-            lambda: clients.make(Consumer, clients.member_config(settings)),
+            lambda error_cb: clients.make(Consumer, clients.member_config(settings) | {"error_cb": error_cb}),
             settings.topics.requests,
             assignment,
             owner,

@@ -1,7 +1,4 @@
-"""How we configure librdkafka: one place, so that every client has the same safe settings.
-
-Numbers: `docs/adr/0003-librdkafka-settings.md` says which were measured.
-"""
+"""How we configure librdkafka: one place, so that every client has the same safe settings."""
 
 import logging
 from typing import Any
@@ -21,14 +18,18 @@ _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 
 
-def connection(settings: Settings) -> dict[str, Any]:
-    """What every client needs: where the brokers are, and what `[kafka.properties]` adds."""
+def connection(settings: Settings, **tunable: Any) -> dict[str, Any]:
+    """What every client needs: where the brokers are, and what `[kafka.properties]` adds.
+
+    tunable: our defaults that `[kafka.properties]` may change. What delivery rests on is set by the callers, on top.
+    """
     properties = {
         name: value.get_secret_value() if isinstance(value, SecretStr) else value
         for name, value in settings.kafka.properties.items()
     }
     return {
         "client.id": "llm-stream",
+        **tunable,
         **properties,
         "bootstrap.servers": settings.kafka.bootstrap_servers,
         "reconnect.backoff.max.ms": 2_000,
@@ -39,15 +40,14 @@ def connection(settings: Settings) -> dict[str, Any]:
 
 def reader_config(settings: Settings, **more: Any) -> dict[str, Any]:
     """A consumer that reads topics to their end, joins no group and commits nothing. Only committed records."""
-    return connection(settings) | {
+    tunable = {"queued.max.messages.kbytes": 32_768, "fetch.queue.backoff.ms": 10}
+    return connection(settings, **tunable) | {
         "group.id": f"{settings.kafka.group_id}.reader",
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
         "enable.partition.eof": True,
-        "queued.max.messages.kbytes": 32_768,
-        "fetch.queue.backoff.ms": 10,
         **more,
     }
 
@@ -57,12 +57,11 @@ def producer_config(settings: Settings, **more: Any) -> dict[str, Any]:
 
     The partitioner is Java's (murmur2), so that a key lands where other clients would put it.
     """
-    return connection(settings) | {
+    tunable = {"compression.type": "zstd", "linger.ms": 5}
+    return connection(settings, **tunable) | {
         "enable.idempotence": True,
         "acks": "all",
         "partitioner": "murmur2_random",
-        "compression.type": "zstd",
-        "linger.ms": 5,
         "message.max.bytes": 64 * 1024 * 1024,
         **more,
     }
@@ -70,16 +69,14 @@ def producer_config(settings: Settings, **more: Any) -> dict[str, Any]:
 
 def member_config(settings: Settings) -> dict[str, Any]:
     """The worker's consumer: reads only committed records, commits nothing by itself, never skips."""
-    config = connection(settings) | {
+    tunable = {"queued.max.messages.kbytes": 16_384, "fetch.queue.backoff.ms": 10, "fetch.wait.max.ms": 100}
+    config = connection(settings, **tunable) | {
         "group.id": settings.kafka.group_id,
         "group.protocol": settings.kafka.group_protocol,
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",
-        "queued.max.messages.kbytes": 16_384,
-        "fetch.queue.backoff.ms": 10,
-        "fetch.wait.max.ms": 100,
     }
     if settings.kafka.group_protocol == "classic":
         config["partition.assignment.strategy"] = "cooperative-sticky"

@@ -30,6 +30,10 @@ Commit = tuple[TopicPartition, int, str]
 """A partition, the offset to commit and its metadata."""
 
 
+MakeConsumer = Callable[[Callable[[KafkaError], None]], Consumer]
+"""Makes a member of the group, given whom to tell of errors (librdkafka's `error_cb`, called inside `poll`)."""
+
+
 class Owner(Protocol):
     """Whom the intake reports to. All methods are called on the intake's thread, and must not wait or raise."""
 
@@ -88,9 +92,7 @@ class Reader(Protocol):
 class Intake:
     """A `Reader` that is a thread with a Consumer of its own. `start` it once; `stop` leaves the group and ends it."""
 
-    def __init__(
-        self, make: Callable[[], Consumer], topics: Sequence[str], assignment: Assignment, owner: Owner
-    ) -> None:
+    def __init__(self, make: MakeConsumer, topics: Sequence[str], assignment: Assignment, owner: Owner) -> None:
         self._make = make
         self._topics = list(topics)
         self._assignment = assignment
@@ -166,7 +168,7 @@ class Intake:
 
     def _read_until_trouble(self) -> None:
         """One consumer's life: until told to stop, or until `poll` raises, after which it is made anew."""
-        consumer = self._make()
+        consumer = self._make(self._owner.trouble)
         consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
         try:
             while not self._stopping.is_set():

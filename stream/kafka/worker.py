@@ -37,7 +37,6 @@ from stream.telemetry.watch import Watch
 MAX_WAITING_BYTES = 128 * 1024 * 1024
 """How much may wait over all partitions; each gets its share of it, at most `partition.WAITING_BYTES`."""
 
-_BROKERS_DOWN = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE})  # noqa: SLF001
 _START_AGAIN_S = 1.0
 _LEAVE_S = 10.0
 
@@ -195,7 +194,7 @@ class Worker:
 
     def trouble(self, error: KafkaError) -> None:
         """librdkafka wants something known."""
-        if error.code() in _BROKERS_DOWN:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  (librdkafka's local codes are spelt so)
             self._lost_broker(error.str())
         else:
             self._watch.trouble(f"Kafka: {error.str()} ({error.name()})")

@@ -154,7 +154,7 @@ def check(
 
 def _differences(request: Sent, outcome: Seen, is_dead_letter: bool, belongs: Belongs | None) -> list[str]:
     found = []
-    their_id = outcome.text("llm.request_id")
+    their_id = outcome.text("llm.request_id" if is_dead_letter else "ce_causationid")
     unreadable = is_dead_letter and their_id is None  # a request that could not be decoded has no id to give
     if request.id is not None and their_id != request.id and not unreadable:
         found.append(f"{outcome.place} has request id {their_id}, its source {_name(request.source)} {request.id}")
