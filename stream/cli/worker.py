@@ -1,5 +1,7 @@
 """`llm-stream worker`: the worker itself."""
 
+import os
+import signal
 from typing import Annotated
 
 import typer
@@ -26,6 +28,9 @@ def worker(
     ] = None,
 ) -> None:
     """Read requests, call the models, publish results and dead letters. Ctrl-C or SIGTERM drains and ends it."""
+    # The imports below take seconds, and so may a broker that isn't there. Until the worker takes the signal over there
+    # is nothing to drain, and an orderly stop must not look like a crash to whoever asked for it.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     from stream import app
     from stream.kafka.assignment import TopicPartition
 
