@@ -27,7 +27,7 @@ def source_headers(topic: str, partition: int, offset: int, request_id: str) -> 
     values = {"topic": topic, "partition": partition, "offset": offset, "group": "workers"}
     return (
         *((f"llm.source.{name}", str(value).encode()) for name, value in values.items()),
-        ("llm.request_id", request_id.encode()),
+        ("ce_causationid", request_id.encode()),
     )
 
 

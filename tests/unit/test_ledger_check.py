@@ -15,7 +15,7 @@ def answer(request: Sent, offset: int, topic: str = "results") -> Seen:
         "llm.source.topic": request.topic.encode(),
         "llm.source.partition": str(request.partition).encode(),
         "llm.source.offset": str(request.offset).encode(),
-        "llm.request_id": (request.id or "").encode(),
+        "llm.request_id" if topic == "dlq" else "ce_causationid": (request.id or "").encode(),
     }
     return Seen(topic, 0, offset, request.key, f"for {request.id}".encode(), headers)
 
@@ -77,13 +77,13 @@ def test_two_outcomes_that_changed_places_are_swapped() -> None:
 
 def test_another_request_id_is_a_swap() -> None:
     outcomes = answers()
-    outcomes[1].headers["llm.request_id"] = b"id-2"
+    outcomes[1].headers["ce_causationid"] = b"id-2"
     assert counts(judge(outcomes)) == {"swapped": 1}
 
 
 def test_a_result_without_request_id_is_a_swap() -> None:
     outcomes = answers()
-    outcomes[1].headers["llm.request_id"] = None
+    outcomes[1].headers["ce_causationid"] = None
     assert counts(judge(outcomes)) == {"swapped": 1}
 
 
