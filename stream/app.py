@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, Producer
 
@@ -41,6 +41,8 @@ from stream.tasks import Catalogue, load_catalogue
 from stream.telemetry.watch import Watch
 from stream.validation.table import verify_checks
 from stream.validation.validator import Validator
+
+T = TypeVar("T")
 
 
 class SystemClock:
@@ -228,7 +230,7 @@ def run_worker(settings: Settings, options: WorkerOptions) -> None:
     tasks = catalogue(settings)
     used_providers(settings, tasks)
     check_prices(settings, tasks, options)
-    _run(_work(settings, tasks, options))
+    on_a_loop(_work(settings, tasks, options))
 
 
 async def _work(settings: Settings, tasks: Catalogue, options: WorkerOptions) -> None:
@@ -244,14 +246,13 @@ async def _work(settings: Settings, tasks: Catalogue, options: WorkerOptions) ->
         await called.aclose()
 
 
-def _run(main: Coroutine[Any, Any, None]) -> None:
-    """On the fastest loop there is."""
+def on_a_loop(main: Coroutine[Any, Any, T]) -> T:
+    """What the coroutine returns, run on the fastest loop there is."""
     try:
         import uvloop  # not made for Windows
     except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
+        return asyncio.run(main)
+    return uvloop.run(main)
 
 
 async def until_topics_are_known(topics: TopicWatch, say: Callable[[str], None]) -> None:

@@ -17,6 +17,7 @@ class Row(NamedTuple):
 
 
 COMMANDS: tuple[Row, ...] = (
+    Row("try", "Take one request from prompt to result, without Kafka", "stream.cli.try_", "try_"),
     Row("init", "Make a project to start from", "stream.cli.init"),
     Row("config", "Check and show the settings", "stream.cli.config"),
     Row("topics", "Make the topics, or check those that are there", "stream.cli.topics"),

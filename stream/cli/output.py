@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stream.core.printable import printable as printable
+from stream.core.printable import printable_line
+
 Cell = str | int | float | bool | None
 
 
@@ -68,13 +71,6 @@ def progress_wanted() -> bool:
     return _console(stderr=True).is_terminal
 
 
-def printable(text: str) -> str:
-    """The text with control characters (but line breaks and tabs) escaped, lone surrogates and odd spaces too."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
-
-
 def _console(*, stderr: bool = False) -> Console:
     """Made anew each time: streams are swapped under tests and redirections."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
@@ -91,7 +87,7 @@ def _cell(value: Cell) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
+    return printable_line(str(value))
 
 
 def _is_number(text: str) -> bool:
