@@ -10,11 +10,16 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """One kind of secret: its name in the replacement, where it is found, what takes its place (`re.sub` syntax)."""
+    """One kind of secret: its name in the replacement, where it is found, what takes its place (`re.sub` syntax).
+
+    signs: one of these stands in every case-folded text that holds such a secret: where none does, which is nearly
+    always, the pattern isn't tried.
+    """
 
     name: str
     pattern: re.Pattern[str]
     replacement: str
+    signs: tuple[str, ...]
 
 
 _VENDOR_KEYS = (
@@ -27,32 +32,47 @@ KINDS: tuple[Kind, ...] = (
         "credentials",
         re.compile(r"(?<=://)[^\s/@:\"']{0,100}:[^\s/@\"']{1,200}@"),
         "[redacted:credentials]@",
+        ("://",),
     ),
     Kind(
         "private-key",
         re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\w+/=\s\\]*+(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"),
         "[redacted:private-key]",
+        ("-----begin ",),
     ),
-    Kind("jwt", re.compile(r"(?<![\w-])eyJ[\w-]++\.[\w-]++(?:\.[\w-]*+)?", re.ASCII), "[redacted:jwt]"),
-    Kind("key", re.compile(rf"(?<![A-Za-z0-9])(?:{_VENDOR_KEYS})[\w.-]{{16,}}+", re.ASCII), "[redacted:key]"),
-    Kind("aws-key", re.compile(r"(?<![A-Za-z0-9])A[KS]IA[0-9A-Z]{16}(?![0-9A-Z])"), "[redacted:aws-key]"),
+    Kind("jwt", re.compile(r"(?<![\w-])eyJ[\w-]++\.[\w-]++(?:\.[\w-]*+)?", re.ASCII), "[redacted:jwt]", ("eyj",)),
+    Kind(
+        "key",
+        re.compile(rf"(?<![A-Za-z0-9])(?:{_VENDOR_KEYS})[\w.-]{{16,}}+", re.ASCII),
+        "[redacted:key]",
+        ("k-", "k_", "gh", "github_pat_", "glpat-", "xox", "hf_", "npm_", "pypi-", "aiza"),
+    ),
+    Kind(
+        "aws-key",
+        re.compile(r"(?<![A-Za-z0-9])A[KS]IA[0-9A-Z]{16}(?![0-9A-Z])"),
+        "[redacted:aws-key]",
+        ("akia", "asia"),
+    ),
     Kind(
         "bearer",
         re.compile(r"\b((?:bearer|basic)[ \t]{1,4})[\w.~+/=-]{8,}+", re.ASCII | re.IGNORECASE),
         r"\1[redacted:bearer]",
+        ("bearer", "basic"),
     ),
-    Kind("email", re.compile(r"(?<![\w.%+'-])[\w.%+'-]++@[\w-]++(?:\.[\w-]++)++"), "[redacted:email]"),
+    Kind("email", re.compile(r"(?<![\w.%+'-])[\w.%+'-]++@[\w-]++(?:\.[\w-]++)++"), "[redacted:email]", ("@",)),
     Kind(
         "token",
         re.compile(
             rf"((?:key|token|secret){_ASSIGNED})(?=[a-z+/=_.~-]{{0,64}}\d)[\w+/=.~-]{{16,}}+", re.ASCII | re.IGNORECASE
         ),
         r"\1[redacted:token]",
+        ("key", "token", "secret"),
     ),
     Kind(
         "password",
         re.compile(rf"((?:password|passwort|passwd|passphrase|pwd){_ASSIGNED})[^\s\"',;\\]++", re.IGNORECASE),
         r"\1[redacted:password]",
+        ("passw", "passphrase", "pwd"),
     ),
 )
 """In this order: what holds others (a URL's user part looks like an e-mail address) stands first."""
@@ -60,6 +80,8 @@ KINDS: tuple[Kind, ...] = (
 
 def redact(text: str) -> str:
     """The text without the kinds of secrets in `KINDS`."""
+    folded = text.casefold()
     for kind in KINDS:
-        text = kind.pattern.sub(kind.replacement, text)
+        if any(sign in folded for sign in kind.signs):
+            text = kind.pattern.sub(kind.replacement, text)
     return text
