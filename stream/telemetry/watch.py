@@ -71,10 +71,13 @@ EVENTS = tuple(name for name in vars(Watch) if not name.startswith("_"))
 
 
 def fan_out(watches: Sequence[Watch]) -> Watch:
-    """A watch that passes each event on to all of these, in order."""
+    """A watch that passes each event on to those of these that listen to it, in order."""
     together = Watch()
     for name in EVENTS:
-        setattr(together, name, _passed_on([getattr(watch, name) for watch in watches]))
+        methods = [getattr(watch, name) for watch in watches]
+        listening = [method for method in methods if getattr(method, "__func__", None) is not getattr(Watch, name)]
+        if listening:
+            setattr(together, name, listening[0] if len(listening) == 1 else _passed_on(listening))
     return together
 
 

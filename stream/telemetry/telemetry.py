@@ -1,0 +1,81 @@
+"""Everything operators see of one worker, put together; `app` wires it in three places:
+
+async with telemetry(settings, tasks.versions()) as told:     # logs and the server, while the context lasts
+    bare = told.observed(name, build_provider(...))           # below the gate
+    worker = make_worker(..., told.watch, ...)
+    told.look_at(worker.figures)
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from types import TracebackType
+
+from structlog.typing import FilteringBoundLogger
+
+import stream
+from stream.core.ports import PromptVersion, Provider
+from stream.settings import Settings
+from stream.telemetry.counting import MetricsWatch
+from stream.telemetry.figures import Figures
+from stream.telemetry.log_watch import LogWatch
+from stream.telemetry.logs import Logs
+from stream.telemetry.observed import Observed
+from stream.telemetry.registry import Metrics, known
+from stream.telemetry.server import TelemetryServer
+from stream.telemetry.shut_gates import ShutGates
+from stream.telemetry.watch import Watch, fan_out
+
+
+class Telemetry:
+    """Metrics, logs and health of one worker. Use it as an async context; see the module.
+
+    watch: what the worker is to tell. logger: for lines of the command's own.
+    """
+
+    def __init__(self, settings: Settings, versions: Iterable[PromptVersion], log_fd: int | None = None) -> None:
+        """versions: whatever names labels may hold comes from these and the settings. log_fd: None is stderr."""
+        self._figures: Callable[[], Figures] = Figures
+        self._metrics = Metrics(known(settings, versions), stream.__version__, self._figures_now)
+        lost = self._metrics.counter("llm_stream_log_lines_lost_total")
+        self._logs = Logs(settings.telemetry.log_format, on_lost=lost.inc, fd=log_fd)
+        gates = ShutGates()
+        self.logger: FilteringBoundLogger = self._logs.logger
+        self.watch: Watch = fan_out([MetricsWatch(self._metrics), LogWatch(self.logger), gates])
+        self._server = TelemetryServer(settings.telemetry, self._metrics.page, self._figures_now, gates.now)
+        self._open = AsyncExitStack()
+
+    @property
+    def url(self) -> str:
+        """Where the server listens, once the context is entered."""
+        return self._server.url
+
+    def observed(self, provider: str, inner: Provider) -> Provider:
+        """A bare provider, its calls counted. provider: its configured name."""
+        return Observed(inner, provider, self._metrics)
+
+    def look_at(self, figures: Callable[[], Figures]) -> None:
+        """Where gauges and health look from now on; before, they see a worker that waits for its group."""
+        self._figures = figures
+
+    async def __aenter__(self) -> "Telemetry":
+        """Begin to log and to listen. Raises ConfigError if the port can't be had."""
+        async with AsyncExitStack() as opened:
+            opened.enter_context(self._logs)
+            await opened.enter_async_context(self._server)
+            self._open = opened.pop_all()
+        self.logger.info("telemetry listens", url=self.url)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening, write the last lines."""
+        await self._open.aclose()
+
+    def _figures_now(self) -> Figures:
+        return self._figures()
+
+
+def telemetry(settings: Settings, versions: Iterable[PromptVersion], log_fd: int | None = None) -> Telemetry:
+    """The telemetry of one worker with these settings and prompt versions."""
+    return Telemetry(settings, versions, log_fd)
