@@ -37,6 +37,9 @@ from stream.telemetry.watch import Watch
 MAX_WAITING_BYTES = 128 * 1024 * 1024
 """How much may wait over all partitions; each gets its share of it, at most `partition.WAITING_BYTES`."""
 
+WATCH_BROKER_S = 30.0
+"""How often a broker is asked whether the topics are still the same."""
+
 _START_AGAIN_S = 1.0
 _LEAVE_S = 10.0
 
@@ -340,7 +343,7 @@ class Worker:
         """Ask now and then whether a broker answers, and whether the topics are still the same."""
         known = dict(self._parts.topic_ids())
         while True:
-            await asyncio.sleep(30 if self._brokers_up else 2)
+            await asyncio.sleep(WATCH_BROKER_S if self._brokers_up else 2)
             if not await self._asking.run(self._parts.broker_answers):
                 continue
             self._saw_broker()
