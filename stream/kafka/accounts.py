@@ -214,12 +214,12 @@ class Account:
 
     def _lost(self, offset: int, timestamp_ms: int) -> Verdict:
         """The verdict on a request that is claimed to be finished, and has no outcome."""
-        if _within(offset, self.allowances.gaps):
+        if within(offset, self.allowances.gaps):
             return Verdict.GAP
         return Verdict.MISSING if self._proof.covers(timestamp_ms) else Verdict.UNPROVABLE
 
     def _doubled(self, offset: int) -> Verdict:
-        if _within(offset, self.allowances.reruns):
+        if within(offset, self.allowances.reruns):
             return Verdict.RERUN
         return Verdict.DOUBLED_ALLOWED if self.allowances.doubles else Verdict.DOUBLED
 
@@ -248,51 +248,6 @@ class Account:
             listed.append(offset)
 
 
-def _within(offset: int, ranges: tuple[range, ...]) -> bool:
+def within(offset: int, ranges: tuple[range, ...]) -> bool:
+    """Whether one of the ranges has the offset."""
     return any(offset in each for each in ranges)
-
-
-def stop_reason(
-    where: str, claim: Claim, log_first: int, log_end: int, highest_outcome: int, allowed: Allowances
-) -> str | None:
-    """Why no worker reads on in a partition, as design section 5 has it, and the remedy; None if nothing stops one.
-
-    where: TOPIC:PARTITION. log_first, log_end: log start and high watermark; the latter asked for after the commit was
-    read. highest_outcome: -1 if there is none.
-    """
-    if claim.fault == "unread":
-        return None
-    if claim.fault != "other_topic" and (outside := _outside(claim, log_first, log_end, allowed)):
-        return f"{outside}; `llm-stream worker --accept-gap {where}` counts what is missing as lost and reads on"
-    begin = claim.offset if claim.offset is not None else allowed.start
-    start = log_first if begin is None else max(begin, log_first)
-    if claim.fault is None or _within(start, allowed.reruns) or _within(log_first, allowed.reruns):
-        return None
-    remedy = f"`llm-stream worker --accept-rerun {where}` runs what is there again, paying and publishing it twice"
-    if claim.fault in _FAULTS:
-        return f"{_FAULTS[claim.fault]}; {remedy}"
-    lost = "has no commit" if claim.fault == "no_commit" else "has a commit without a done-map"
-    found = f"the group {lost}, but outcomes of it exist up to offset {highest_outcome}"
-    return f"{found}; {remedy}" if highest_outcome >= start else None
-
-
-def _outside(claim: Claim, log_first: int, log_end: int, allowed: Allowances) -> str | None:
-    """The reason to stop for a start outside the log."""
-    begin = claim.offset if claim.offset is not None else allowed.start
-    if begin is None:
-        return None
-    if begin > log_end and not _within(log_end, allowed.gaps):
-        return f"its commit is {begin}, but the log ends at {log_end}: it was truncated, or made anew"
-    if begin < log_first and not any(gap.start <= begin and log_first <= gap.stop for gap in allowed.gaps):
-        return (
-            f"offsets {begin} to {log_first - 1} were deleted before they were finished: the log starts at {log_first}"
-        )
-    return None
-
-
-_FAULTS = {
-    "damaged": "the done-map of its commit is damaged",
-    "newer": "the done-map of its commit is of a newer version",
-    "other_topic": "its commit belongs to another topic, or to one deleted since",
-    "mirrored": "its commit was made for another offset (a mirrored cluster?)",
-}

@@ -9,9 +9,11 @@ from stream.kafka.reading import Partition
 
 
 def allowances(
-    decisions: Iterable[Decision], partition: Partition, topic_id: str | None, *, doubles: bool = False
+    decisions: Iterable[Decision], group: str, partition: Partition, topic_id: str | None, *, doubles: bool = False
 ) -> Allowances:
-    """What the decisions, oldest first, say of one partition. Those of an earlier topic of that name don't count.
+    """What the decisions, oldest first, say of one partition of this group.
+
+    Those about other groups, or about an earlier topic of that name, don't count: workers don't heed them either.
 
     doubles: the delivery is at_least_once.
     """
@@ -19,7 +21,8 @@ def allowances(
     reruns: list[range] = []
     start: int | None = None
     for decision in decisions:
-        for each in _ranges(decision, partition, topic_id):
+        ours = decision.scope.get("group") == group
+        for each in _ranges(decision, partition, topic_id) if ours else ():
             if decision.kind == "accept_gap":
                 gaps.append(range(each.from_offset, each.to_offset))
             elif decision.kind == "accept_rerun":

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from confluent_kafka import Message
 
 from stream.kafka import decisions, watermarks
-from stream.kafka.accounts import stop_reason
 from stream.kafka.allowances import allowances
 from stream.kafka.claims import Claim
 from stream.kafka.reading import Partition, Span
 from stream.kafka.scan import scan
+from stream.kafka.stops import stop_reason
 from stream.settings import Settings
 
 READ_IN_ALL = 65_536
@@ -91,7 +91,7 @@ def lag(settings: Settings) -> Lag:
     claims = watermarks.claims(settings, places, topics, stable=False, patience_s=_PATIENCE_S)
     highs, ends = ask.ends(places), ask.stable_ends(places)
     measured_ms = time.time_ns() // 1_000_000
-    allowed = {place: allowances(made, place, topics[place[0]].topic_id) for place in places}
+    allowed = {place: allowances(made, settings.kafka.group_id, place, topics[place[0]].topic_id) for place in places}
     backlogs = {place: backlog(claims[place], starts[place], ends[place], allowed[place].start) for place in places}
     counts, read_to = _read(settings, claims, backlogs)
     partitions = []

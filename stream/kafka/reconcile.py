@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from confluent_kafka import Message
 
 from stream.kafka import decisions, watermarks
-from stream.kafka.accounts import Account, LogRange, PartitionReport, Verdict, stop_reason
+from stream.kafka.accounts import Account, LogRange, PartitionReport, Verdict
 from stream.kafka.allowances import allowances
 from stream.kafka.claims import Claim
 from stream.kafka.outcomes import Expected, OutcomeReader, Spending, request_id
 from stream.kafka.reading import Partition, Span
 from stream.kafka.repeated_ids import RepeatedIds
 from stream.kafka.scan import PATIENCE_S, Scan, scan
+from stream.kafka.stops import stop_reason
 from stream.settings import Settings
 
 _NAMED = 20
@@ -175,12 +176,12 @@ class _Check:
         there = watermarks.existing(self._settings, [self._settings.topics.decisions])
         made = decisions.read_all(self._settings) if there else []
         doubles = self._settings.worker.delivery == "at_least_once"
-        return {
-            place: Account(
-                *place, claims[place], allowances(made, place, self._topics[place[0]].topic_id, doubles=doubles)
-            )
-            for place in self._requests
-        }
+        group = self._settings.kafka.group_id
+        accounts = {}
+        for place in self._requests:
+            allowed = allowances(made, group, place, self._topics[place[0]].topic_id, doubles=doubles)
+            accounts[place] = Account(*place, claims[place], allowed)
+        return accounts
 
     def _topic_id(self, place: Partition) -> bytes | None:
         known = self._topics[place[0]].topic_id

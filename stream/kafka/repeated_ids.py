@@ -2,13 +2,13 @@
 
 from array import array
 
-_SLOTS = 1 << 20
+_SLOTS = 1 << 18
 _FULL = _SLOTS * 7 // 10
 LISTED = 100
 
 
 class RepeatedIds:
-    """Remembers the 64-bit hashes of ids (8 MB hold 734,000); later ones are not compared, and `complete` is False.
+    """Remembers the 64-bit hashes of ids (2 MB hold 183,000); later ones are not compared, and `complete` is False.
 
     The hash is Python's own, keyed anew in each process: nobody can choose ids that collide. names: the first `LISTED`
     that came again. count: how often one did.

@@ -19,13 +19,15 @@ from stream.settings import Settings
 PATIENCE_S = 45.0
 """How long an open transaction may hide an end: `transaction.timeout.ms` (15 s), the broker's scan and more."""
 
-_BATCH = 2_000
+_BATCH = 500
 _POLL_S = 0.2
 _SILENCE_S = 4.0
 _OURS = {
     "auto.offset.reset": "error",  # a jump over deleted records must not go unseen
-    "queued.max.messages.kbytes": 8_192,
-    "fetch.max.bytes": 16 * 1024 * 1024,
+    "queued.min.messages": 1_000,
+    "queued.max.messages.kbytes": 4_096,
+    "fetch.max.bytes": 1024 * 1024,
+    "fetch.message.max.bytes": 32 * 1024,  # of each partition, compressed: what it unpacks to is held at once
     "fetch.wait.max.ms": 50,  # the end of a partition is told by an answer without records
 }
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001  (how the library spells its own codes)

@@ -1,72 +1,30 @@
 """`reconcile` on a real Kafka, whose topics a hand-made worker has filled: every verdict where it belongs."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Producer
 
-from stream.core.errors import ConfigError, DependencyError
+from stream.core.errors import ConfigError
 from stream.kafka import decisions
-from stream.kafka.accounts import PartitionReport, Verdict
+from stream.kafka.accounts import Verdict
 from stream.kafka.decisions import Decision
-from stream.kafka.local import LocalKafka, free_port
-from stream.kafka.reconcile import Question, Report, reconcile
-from stream.settings import Settings
+from stream.kafka.local import LocalKafka
+from stream.kafka.reading import Span
+from stream.kafka.reconcile import reconcile
+from stream.kafka.scan import Scan, scan
 from tests.support.hand_made_worker import HandMadeWorker, settings_for
 from tests.support.kafka import Topics, Unsent, produce
-
-GROUP = "invoices"
-
-
-@dataclass
-class Scene:
-    """Fresh topics with ten requests in partition 0, and a worker to write outcomes."""
-
-    kafka: LocalKafka
-    topics: Topics
-    worker: HandMadeWorker
-    settings: Settings
-
-    def check(self, **question: object) -> Report:
-        return reconcile(self.settings, Question(**{"patience_s": 10.0, **question}))  # type: ignore[arg-type]
-
-    def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers})
-
-    def delete_before(self, topic: str, offset: int, partition: int = 0) -> None:
-        admin = self.admin()
-        for future in admin.delete_records([TopicPartition(topic, partition, offset)]).values():
-            future.result(10)
-
-    def send(self, number: int, partition: int = 0) -> None:
-        requests = [
-            Unsent(b'{"id": "inv-%d"}' % each, b"k", (("ce_id", b"inv-%d" % each),), partition)
-            for each in range(number)
-        ]
-        produce(self.kafka.bootstrap_servers, self.topics.requests, requests)
+from tests.support.reconcile_scene import GROUP, Scene, counts, made_scene, only
 
 
 @pytest.fixture
 def scene(kafka: LocalKafka, topics: Callable[..., Topics]) -> Iterator[Scene]:
-    made = topics(partitions=1)
-    worker = HandMadeWorker(kafka.bootstrap_servers, made, GROUP)
-    scene = Scene(kafka, made, worker, settings_for(kafka.bootstrap_servers, made, GROUP))
-    scene.send(10)
-    yield scene
-    worker.close()
-
-
-def counts(report: Report) -> dict[str, int]:
-    return {verdict.value: report.total(verdict) for verdict in Verdict if report.total(verdict)}
-
-
-def only(report: Report) -> PartitionReport:
-    (partition,) = report.partitions
-    return partition
+    with made_scene(kafka, topics(partitions=1)) as made:
+        yield made
 
 
 def test_results_and_dead_letters_of_committed_transactions_balance(scene: Scene) -> None:
@@ -230,7 +188,7 @@ def test_requests_deleted_before_they_were_finished_stop_the_partition_until_the
     report = scene.check()
     assert report.failed
     assert "offsets 4 to 6 were deleted" in str(only(report).stopped)
-    scope = {"topic": scene.topics.requests, "topic_id": scene.worker.topic_id, "partition": 0}
+    scope = {"group": GROUP, "topic": scene.topics.requests, "topic_id": scene.worker.topic_id, "partition": 0}
     accepted = scope | {"from_offset": 4, "to_offset": 7}
     decisions.append(scene.settings, Decision(0, "ops@example.com", "accept_gap", accepted, "known outage"))
     report = scene.check()
@@ -258,7 +216,7 @@ def test_a_wiped_or_damaged_map_stops_the_partition(scene: Scene) -> None:
 
 def test_an_accepted_rerun_is_shown_and_is_no_double(scene: Scene) -> None:
     scene.worker.attempt(10, results=[*range(10), 4, 5])
-    scope = {"topic": scene.topics.requests, "topic_id": scene.worker.topic_id, "partition": 0}
+    scope = {"group": GROUP, "topic": scene.topics.requests, "topic_id": scene.worker.topic_id, "partition": 0}
     accepted = scope | {"from_offset": 4, "to_offset": 10}
     decisions.append(scene.settings, Decision(0, "ops@example.com", "accept_rerun", accepted))
     report = scene.check()
@@ -364,15 +322,24 @@ def test_a_live_worker_is_never_accused_and_never_believed_too_early(scene: Scen
     assert scene.check().total(Verdict.SETTLED) > 10
 
 
-def test_a_broker_that_is_not_there_is_told_within_15_seconds(topics: Callable[..., Topics]) -> None:
-    settings = settings_for(f"127.0.0.1:{free_port()}", topics(partitions=1), GROUP)
-    started_s = time.monotonic()
-    with pytest.raises(DependencyError, match="No Kafka broker answered"):
-        reconcile(settings)
-    assert time.monotonic() - started_s < 15
-
-
 def test_a_topic_that_is_not_there_is_named(scene: Scene) -> None:
     absent = scene.settings.topics.model_copy(update={"dlq": "nowhere.dlq"})
     with pytest.raises(ConfigError, match=r"nowhere\.dlq"):
         reconcile(scene.settings.model_copy(update={"topics": absent}))
+
+
+def test_a_request_of_5_mb_is_read_like_any_other(scene: Scene) -> None:
+    produce(scene.kafka.bootstrap_servers, scene.topics.requests, [Unsent(os.urandom(5_000_000), partition=0)])
+    scene.worker.attempt(11, results=range(11))
+    assert counts(scene.check()) == {"settled": 11}
+
+
+def test_a_scan_that_retention_overtakes_goes_on_at_the_log_start_and_says_so(scene: Scene) -> None:
+    scene.delete_before(scene.topics.requests, 6)
+    read: list[int | None] = []
+    jumps: list[tuple[str, int]] = []
+    span = Span(scene.topics.requests, 0, 2, 10)
+    done = scan(scene.settings, [span], lambda message: read.append(message.offset()), jumped=jumps.append)
+    assert read == [6, 7, 8, 9]
+    assert jumps == [(scene.topics.requests, 0)]
+    assert done == Scan(4, {})

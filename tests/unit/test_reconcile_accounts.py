@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka.accounts import Account, Allowances, LogRange, PartitionReport, Proof, Verdict, stop_reason
+from stream.kafka.accounts import Account, Allowances, LogRange, PartitionReport, Proof, Verdict
 from stream.kafka.claims import Claim, Fault
 
 Outcomes = Iterable[tuple[int, bool]]
@@ -192,52 +192,14 @@ def test_only_the_offsets_that_were_asked_for_are_judged() -> None:
     assert report.aged == 0
 
 
-WHERE = "requests:0"
-FREE = Allowances()
-
-
-@pytest.mark.parametrize(
-    ("claim", "log_first", "log_end", "highest"),
-    [
-        (Claim(5), 5, 10, 9),
-        (Claim(5), 0, 5, 9),
-        (Claim(None, fault="no_commit"), 0, 10, -1),
-        (Claim(None, fault="no_commit"), 5, 10, 4),
-        (Claim(5, fault="no_map"), 0, 10, 4),
-        (Claim(None, fault="unread"), 5, 10, 9),
-    ],
-)
-def test_a_partition_that_a_worker_reads_on_in_is_not_stopped(
-    claim: Claim, log_first: int, log_end: int, highest: int
-) -> None:
-    assert stop_reason(WHERE, claim, log_first, log_end, highest, FREE) is None
-
-
-@pytest.mark.parametrize(
-    ("claim", "log_first", "log_end", "highest", "words", "accepted"),
-    [
-        (Claim(5), 7, 10, 4, "offsets 5 to 6 were deleted", Allowances(gaps=(range(5, 7),))),
-        (Claim(12), 0, 10, 4, "the log ends at 10", Allowances(gaps=(range(10, 12),))),
-        (Claim(None, fault="no_commit"), 0, 10, 4, "has no commit", Allowances(reruns=(range(10),))),
-        (Claim(5, fault="no_map"), 0, 10, 5, "without a done-map", Allowances(reruns=(range(5, 10),))),
-        (Claim(5, fault="damaged"), 0, 10, -1, "damaged", Allowances(reruns=(range(5, 10),))),
-        (Claim(5, fault="newer"), 0, 10, -1, "newer version", Allowances(reruns=(range(5, 10),))),
-        (Claim(5, fault="mirrored"), 0, 10, -1, "another offset", Allowances(reruns=(range(5, 10),))),
-        (Claim(50, fault="other_topic"), 0, 10, -1, "deleted since", Allowances(reruns=(range(10),))),
-    ],
-)
-def test_a_stop_is_told_with_its_remedy_until_a_person_accepts_it(
-    claim: Claim, log_first: int, log_end: int, highest: int, words: str, accepted: Allowances
-) -> None:
-    told = stop_reason(WHERE, claim, log_first, log_end, highest, FREE)
-    assert told is not None
-    assert words in told
-    assert f"--accept-{'gap' if accepted.gaps else 'rerun'} {WHERE}" in told
-    assert stop_reason(WHERE, claim, log_first, log_end, highest, accepted) is None
-
-
-def test_an_accepted_gap_is_void_when_the_log_start_has_moved_since() -> None:
-    assert stop_reason(WHERE, Claim(5), 8, 10, 4, Allowances(gaps=(range(5, 7),))) is not None
+def test_the_highest_outcome_and_the_oldest_pending_request_are_remembered() -> None:
+    account = Account("requests", 0, Claim(0))
+    for offset in (3, 7, 5):
+        account.outcome(offset, dead=False)
+    assert account.highest_outcome == 7
+    for offset, timestamp_ms in ((0, -1), (1, 500), (2, 900)):
+        account.request(offset, timestamp_ms)
+    assert account.close(LogRange(0, 8, range(8))).oldest_pending_ms == 500
 
 
 def test_a_stopped_partition_fails_the_check() -> None:

@@ -34,12 +34,10 @@ def test_a_balance_is_an_equation() -> None:
 
 
 def test_what_is_pending_or_accepted_is_a_term_of_the_equation() -> None:
-    (verdict, *_) = told(partition({"settled": 1, "pending": 2, "gap": 3, "rerun": 1}, results=1))
-    assert verdict == (
-        "passed",
-        "Balanced: 7 requests = 1 result + 0 dead letters + 2 pending + 3 lost and accepted"
-        + " + 1 run again as accepted; nothing more lost, nothing doubled.",
-    )
+    ((mark, text), *_) = told(partition({"settled": 1, "pending": 2, "gap": 3, "rerun": 1}, results=1))
+    assert mark == "passed"
+    assert "7 requests = 1 result + 0 dead letters + 2 pending + 3 lost and accepted + 1 run again as accepted;" in text
+    assert text.endswith("; nothing more lost, nothing doubled.")
 
 
 def test_missing_names_offsets_and_the_next_command() -> None:

@@ -1,0 +1,61 @@
+"""When reconcile and lag say that a partition is stopped, why, and what frees it."""
+
+import pytest
+
+from stream.kafka.accounts import Allowances
+from stream.kafka.claims import Claim
+from stream.kafka.stops import stop_reason
+
+WHERE = "requests:0"
+FREE = Allowances()
+
+
+@pytest.mark.parametrize(
+    ("claim", "log_first", "log_end", "highest"),
+    [
+        (Claim(5), 5, 10, 9),
+        (Claim(5), 0, 5, 9),
+        (Claim(None, fault="no_commit"), 0, 10, -1),
+        (Claim(None, fault="no_commit"), 5, 10, 4),
+        (Claim(5, fault="no_map"), 0, 10, 4),
+        (Claim(None, fault="unread"), 5, 10, 9),
+    ],
+)
+def test_a_partition_that_a_worker_reads_on_in_is_not_stopped(
+    claim: Claim, log_first: int, log_end: int, highest: int
+) -> None:
+    assert stop_reason(WHERE, claim, log_first, log_end, highest, FREE) is None
+
+
+@pytest.mark.parametrize(
+    ("claim", "log_first", "log_end", "highest", "words", "accepted"),
+    [
+        (Claim(5), 7, 10, 4, "offsets 5 to 6 were deleted", Allowances(gaps=(range(5, 7),))),
+        (Claim(12), 0, 10, 4, "the log ends at 10", Allowances(gaps=(range(10, 12),))),
+        (Claim(None, fault="no_commit"), 0, 10, 4, "has no commit", Allowances(reruns=(range(10),))),
+        (Claim(5, fault="no_map"), 0, 10, 5, "without a done-map", Allowances(reruns=(range(5, 10),))),
+        (Claim(5, fault="damaged"), 0, 10, -1, "damaged", Allowances(reruns=(range(5, 10),))),
+        (Claim(5, fault="newer"), 0, 10, -1, "newer version", Allowances(reruns=(range(5, 10),))),
+        (Claim(5, fault="mirrored"), 0, 10, -1, "another offset", Allowances(reruns=(range(5, 10),))),
+        (Claim(50, fault="other_topic"), 0, 10, -1, "deleted since", Allowances(reruns=(range(10),))),
+    ],
+)
+def test_a_stop_is_told_with_its_remedy_until_a_person_accepts_it(
+    claim: Claim, log_first: int, log_end: int, highest: int, words: str, accepted: Allowances
+) -> None:
+    told = stop_reason(WHERE, claim, log_first, log_end, highest, FREE)
+    assert told is not None
+    assert words in told
+    assert f"--accept-{'gap' if accepted.gaps else 'rerun'} {WHERE}" in told
+    assert stop_reason(WHERE, claim, log_first, log_end, highest, accepted) is None
+
+
+def test_a_group_told_to_start_later_is_not_stopped_by_outcomes_before_that() -> None:
+    told = Allowances(start=6)
+    assert stop_reason(WHERE, Claim(None, fault="no_commit"), 0, 10, 5, told) is None
+    assert stop_reason(WHERE, Claim(None, fault="no_commit"), 0, 10, 6, told) is not None
+    assert stop_reason(WHERE, Claim(None, fault="no_commit"), 8, 10, 7, told) is None
+
+
+def test_an_accepted_gap_is_void_when_the_log_start_has_moved_since() -> None:
+    assert stop_reason(WHERE, Claim(5), 8, 10, 4, Allowances(gaps=(range(5, 7),))) is not None
