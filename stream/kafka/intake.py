@@ -19,6 +19,7 @@ from confluent_kafka import TopicPartition as Position
 from stream.core.records import Record
 from stream.kafka.assignment import Assignment, TopicPartition
 from stream.kafka.failpoints import reach
+from stream.kafka.messages import record_from
 
 POLL_S = 0.02
 """How long an idle poll waits: commands (resume, seek, commit) wait at most this long."""
@@ -217,7 +218,7 @@ class Intake:
         error = message.error()
         topic, partition = message.topic(), message.partition()
         if error is None:
-            return as_record(message)
+            return record_from(message)
         if error.code() == KafkaError._AUTO_OFFSET_RESET and topic is not None and partition is not None:  # noqa: SLF001
             self._owner.out_of_range(TopicPartition(topic, partition), error.str())
         else:
@@ -265,21 +266,3 @@ class Intake:
 
 def _partition(position: Any) -> TopicPartition:
     return TopicPartition(position.topic, position.partition)
-
-
-def as_record(message: Any) -> Record:
-    """A message that isn't an event as our record. Headers with a name that isn't UTF-8 can't be read: None."""
-    try:
-        headers = tuple(message.headers() or ())
-    except SystemError:
-        headers = None
-    return Record(
-        message.topic(),
-        message.partition(),
-        message.offset(),
-        message.key(),
-        message.value(),
-        headers,
-        message.timestamp()[1],
-        message.leader_epoch(),
-    )

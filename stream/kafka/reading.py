@@ -8,13 +8,14 @@ silent for `BROKER_WAIT_S` ends it with DependencyError.
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream.core.errors import ConfigError, DependencyError
-from stream.core.records import Headers, Record
+from stream.core.records import Record
 from stream.kafka import clients
+from stream.kafka.messages import record_from
 from stream.settings import Settings
 
 _BATCH = 500
@@ -57,25 +58,6 @@ class Span:
     partition: int
     first: int
     end: int
-
-
-def record_from(message: Message) -> Record:
-    """The record a message carries. Its headers are None where the client library can't read them."""
-    try:
-        headers = _headers(message)
-    except (SystemError, UnicodeDecodeError):  # a header's *name* that isn't UTF-8
-        headers = None
-    _, timestamp_ms = message.timestamp()
-    return Record(
-        topic=message.topic() or "",
-        partition=_number(message.partition()),
-        offset=_number(message.offset()),
-        key=message.key(),
-        value=message.value(),
-        headers=headers,
-        timestamp_ms=timestamp_ms,
-        leader_epoch=message.leader_epoch(),
-    )
 
 
 def spans(
@@ -227,12 +209,6 @@ def _times(consumer: Consumer, partitions: Sequence[Partition], at_ms: int) -> d
     asked = [TopicPartition(*each, at_ms) for each in partitions]
     answers = consumer.offsets_for_times(asked, timeout=clients.BROKER_WAIT_S)
     return {(each.topic, each.partition): each.offset for each in answers if each.error is None and each.offset >= 0}
-
-
-def _headers(message: Message) -> Headers:
-    """As the broker sent them. Raises SystemError where a name isn't UTF-8."""
-    pairs: Iterable[tuple[str, Any]] = message.headers() or ()  # type: ignore[assignment]  # a list of pairs, always
-    return tuple(pairs)
 
 
 def _number(value: int | None) -> int:
