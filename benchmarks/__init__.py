@@ -1,0 +1,1 @@
+"""What llm-stream costs, each figure beside a reference measured in the same run. Run: `make bench`."""

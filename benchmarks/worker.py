@@ -1,0 +1,48 @@
+"""`llm-stream worker` as it is, but for what answers: `python -m benchmarks.worker CONFIG [LATENCY_MS]`.
+
+With a latency, every provider is replaced, at the place where `app` makes it, by one in the process that answers after
+so long (0: at once). Retrying, gate, metrics and logs stand around it as they do around a real one.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+from benchmarks.replies import TEXT, USAGE
+from stream import app
+from stream.core.records import Completion, ModelCall, Stop
+from stream.settings import load
+
+
+class InProcess:
+    """`core.ports.Provider` that always gives the same good reply."""
+
+    def __init__(self, latency_ms: int) -> None:
+        self._latency_ms = latency_ms
+
+    async def complete(self, call: ModelCall) -> Completion:
+        """The reply, after the latency."""
+        call.tally.calls += 1
+        if self._latency_ms:
+            await asyncio.sleep(self._latency_ms / 1_000)
+        call.tally.bill(USAGE, 483)
+        return Completion(TEXT, Stop.COMPLETE, "stop", call.model, USAGE, self._latency_ms)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+def main(config: str, latency_ms: str | None = None) -> None:
+    """Work until SIGTERM."""
+    settings = load(Path(config), os.environ).settings
+    if latency_ms is None:
+        app.run_worker(settings, app.WorkerOptions())
+        return
+    with patch.object(app, "build_provider", lambda *_, **__: InProcess(int(latency_ms))):
+        app.run_worker(settings, app.WorkerOptions())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
