@@ -17,6 +17,7 @@ class Row(NamedTuple):
 
 
 COMMANDS: tuple[Row, ...] = (
+    Row("demo", "See it work: broker, provider, worker, a storm, the accounts", "stream.cli.demo", "demo"),
     Row("try", "Take one request from prompt to result, without Kafka", "stream.cli.try_", "try_"),
     Row("init", "Make a project to start from", "stream.cli.init"),
     Row("config", "Check and show the settings", "stream.cli.config"),

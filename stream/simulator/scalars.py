@@ -68,6 +68,10 @@ def hint_name(path: Sequence[str]) -> str:
     return " ".join(own)
 
 
+_SHORT_CODE = re.compile(r"currency|language|country")
+"""A careless model still knows the form of these: it fills placeholders into names and texts."""
+
+
 class Constant(Node):
     """`const`, and `null`."""
 
@@ -197,7 +201,7 @@ class StringNode(Node):
         return ABSENT if value is None and self.hint is not None else self._matching(scene)
 
     def _override(self, scene: Scene) -> str | None:
-        if scene.filler is not None:
+        if scene.filler is not None and not _SHORT_CODE.fullmatch(self.name):
             return scene.filler
         return scene.prose if self.hint is not None and self.hint.prose else None
 
