@@ -164,12 +164,11 @@ class Gate:
     def peek(self, model: str, now_s: float) -> GateView:
         """How the gate stands for a model; takes nothing."""
         state = self._models.get(model) or self._learn(model)
-        room = _UNLIMITED
-        worst: _Stop | None = None
-        for stop in self._stops(state, now_s):
-            room = min(room, stop.room)
-            if worst is None or stop.opens_in_s > worst.opens_in_s:
-                worst = stop
+        stops = list(self._stops(state, now_s))
+        room = min((stop.room for stop in stops), default=_UNLIMITED)
+        # What has room holds nobody back: its time must not hide when that which has none opens.
+        full = [stop for stop in stops if stop.room < 1]
+        worst = max(full or stops, key=lambda stop: stop.opens_in_s, default=None)
         is_open = self._is_open(state)
         return GateView(
             open=is_open,

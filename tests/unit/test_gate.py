@@ -209,6 +209,17 @@ def test_a_failing_model_opens_its_breaker_and_no_other(failure: E) -> None:
     assert gate.peek("other", 0.0).open
 
 
+def test_after_a_429_and_an_outage_the_probe_is_due_when_the_breaker_says_so() -> None:
+    gate = Gate("p", deadline_s=60.0)
+    call(gate, E.RATE_LIMITED, 0.0, retry_after_s=1.0)
+    for number in range(10):
+        call(gate, E.OVERLOADED, 2.0 + number / 100)
+    view = gate.peek("m", 2.1)
+    assert (view.room, view.cause) == (0, "breaker")
+    assert view.opens_in_s is not None
+    assert view.opens_in_s < 2.0
+
+
 def test_changes_are_told_once_with_scope_cause_and_what_the_provider_said() -> None:
     gate = Gate("p")
     call(gate, E.ACCOUNT, 0.0)
