@@ -2,7 +2,7 @@
 but its wire formats."""
 
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stream.core.offsets import DoneMap, decode_map, topic_hash
 from stream.core.records import Outgoing
@@ -141,14 +141,15 @@ def _paid_twice(broker: Broker, calls: Sequence[Call], excuses: list[Excuse], *,
     found = []
     for call in calls:
         place = places[call.request_id]
+        last, before[call.request_id] = before.get(call.request_id), call
         dazed = any(e.frozen and e.process == call.process and -1 < call.at_s - e.at_s < _THAWING_S for e in excuses)
         shown_s = visible_s.get(place)
         if transactional and not dazed and shown_s is not None and shown_s < call.at_s:
             found.append(f"{call.request_id}: paid for at {call.at_s:.3f} s, visible since {shown_s:.3f} s")
-        last = before.get(call.request_id)
-        if last is not None and not last.failed and not dazed and not _lost(last, call, str(place[0]), excuses, moved):
+        if dazed:
+            before[call.request_id] = replace(call, failed=True)
+        elif last is not None and not last.failed and not _lost(last, call, str(place[0]), excuses, moved):
             found.append(f"{call.request_id}: paid for at {last.at_s:.3f} s and again at {call.at_s:.3f} s, for no reason")
-        before[call.request_id] = call
     return found
 
 

@@ -16,7 +16,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
-_UNWIND_STEPS = 20_000
+_UNWIND_ROUNDS = 1_000
 
 
 class Died(BaseException):
@@ -77,9 +77,7 @@ class World:
         self.steps += 1
         if process is None:
             step()  # type: ignore[operator]
-        elif process.dead:
-            return
-        elif process.frozen:
+        elif process.dead or process.frozen:
             process.backlog.append(step)
         else:
             process.take_step(step)
@@ -135,16 +133,18 @@ class Process(asyncio.AbstractEventLoop):
         before, self.world.current = self.world.current, self
         events._set_running_loop(self)
         try:
-            for task in asyncio.all_tasks(self):
-                task.cancel()
             due = [*self.backlog, *(step for process, step in self.world._ready if process is self)]
             self._ghost.extend(step for step in due if isinstance(step, asyncio.Handle))
-            for _ in range(_UNWIND_STEPS):
-                if not self._ghost:
+            for _ in range(_UNWIND_ROUNDS):
+                tasks = asyncio.all_tasks(self)
+                if not tasks:
                     return
-                handle = self._ghost.popleft()
-                if not handle.cancelled():
-                    handle._run()
+                for task in tasks:
+                    task.cancel()
+                while self._ghost:
+                    handle = self._ghost.popleft()
+                    if not handle.cancelled():
+                        handle._run()
             raise StuckError(f"{self.name} can't be unwound")
         finally:
             events._set_running_loop(None)
@@ -191,9 +191,7 @@ class Process(asyncio.AbstractEventLoop):
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
-        if self._ghost is not None:
-            self._ghost.append(handle)
-        else:
+        if self._ghost is None:  # what is left of a dead process waits for nothing: it is cancelled once more
             self.world.push(when, self, handle)
         return handle
 
