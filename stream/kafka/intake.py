@@ -1,8 +1,8 @@
 """The thread that owns the Consumer: reads records, serves rebalances, pauses and resumes. Nobody else touches it.
 
 Promises: it polls always, except inside a rebalance callback, whose wait goes on ticking; callbacks never raise and
-never wait for the broker; a partition is assigned paused at its end and moves only when told where to start; a revoke
-callback returns only when the worker has let go of the partitions.
+never wait for the broker; a partition is assigned paused and moves only when told where to start; a revoke callback
+returns only when the worker has let go of the partitions.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Position
 
 from stream.core.records import Record
@@ -23,6 +23,11 @@ from stream.kafka.messages import record_from
 
 POLL_S = 0.02
 """How long an idle poll waits: commands (resume, seek, commit) wait at most this long."""
+
+_NOWHERE = 0
+"""Where a partition stands, paused, until its start is known: any absolute offset would do. At a logical one (the end)
+librdkafka asks the broker, and an answer that comes late overrides the `seek`, even in mid-run: everything up to the
+end would be passed over as if there were no records."""
 
 MAX_BATCH = 500
 MAX_BATCHES_UNTAKEN = 2
@@ -227,7 +232,7 @@ class Intake:
 
     def _on_assign(self, consumer: Consumer, positions: list[Position]) -> None:
         begun = [(p, self._assignment.begin(p)) for p in map(_partition, positions)]
-        consumer.incremental_assign([Position(p.topic, p.partition, OFFSET_END) for p, _ in begun])
+        consumer.incremental_assign([Position(p.topic, p.partition, _NOWHERE) for p, _ in begun])
         self._assigned.update(p for p, _ in begun)
         if begun:
             consumer.pause([Position(p.topic, p.partition) for p, _ in begun])
