@@ -83,7 +83,7 @@ class Pipeline:
         except RequestError as error:
             return DeadLettered(Failure(error.stage, error.code, error.detail[:MAX_DETAIL_CHARS]), request)
         except Exception as error:  # noqa: BLE001  (the promise: an unknown exception is a dead letter, not a crash)
-            return DeadLettered(Failure(stage, INTERNAL_ERROR, _surprise(error)), request)
+            return DeadLettered(Failure(stage, INTERNAL_ERROR, unforeseen(error)), request)
 
     async def process(self, prepared: Prepared, slot: Slot = FREE_SLOT) -> Outcome:
         """Render, call and validate. Raises ProviderError only for trouble that isn't this request's own."""
@@ -102,7 +102,7 @@ class Pipeline:
                 raise
             return progress.failed("call", "bad_request", error.detail)
         except Exception as error:  # noqa: BLE001  (as in `prepare`)
-            return progress.failed(progress.stage, INTERNAL_ERROR, _surprise(error))
+            return progress.failed(progress.stage, INTERNAL_ERROR, unforeseen(error))
 
     async def _run(self, progress: _Progress, slot: Slot) -> Outcome:
         request, version = progress.request, progress.version
@@ -148,7 +148,7 @@ class Pipeline:
             raise RouteError("expired", f"the request expired {late_s:.1f} s ago (ce_expirytime); nothing was paid")
 
 
-def _surprise(error: Exception) -> str:
+def unforeseen(error: Exception) -> str:
     """What to say of an exception nobody foresaw: its type and place; its text may hold event data."""
     place = ""
     trace = error.__traceback__

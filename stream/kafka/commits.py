@@ -113,6 +113,12 @@ class Commits:
 
     async def run(self) -> None:
         """Commit until cancelled. Raises what the committer raises."""
+        try:
+            await self._run()
+        finally:
+            await self._close()
+
+    async def _run(self) -> None:
         failures = 0
         while True:
             await self._wake.wait()
@@ -205,13 +211,8 @@ class Commits:
         """Try it once, and find out how it ended whatever that takes. The same records are never published twice."""
         if not attempt.offsets:
             return Ending(Result.COMMITTED)
-        self._open = batch
         started_s = asyncio.get_running_loop().time()
-        ending = await self._thread.run(lambda: self._committer.attempt(attempt))
-        while ending.result is Result.UNKNOWN:
-            await self._close()
-            ending = await self._thread.run(lambda: self._committer.resolve(attempt))
-        self._open = None
+        ending = await self._ended(batch, attempt)
         if ending.result is Result.COMMITTED:
             self._acknowledge(batch, asyncio.get_running_loop().time() - started_s)
         elif ending.result is Result.REFUSED:
@@ -219,6 +220,18 @@ class Commits:
         else:
             self._put_back(batch)
         await self._close()
+        return ending
+
+    async def _ended(self, batch: _Batch, attempt: Attempt) -> Ending:
+        """How the attempt ended; it is open until then, or until it was let go of."""
+        self._open = batch
+        try:
+            ending = await self._thread.run(lambda: self._committer.attempt(attempt))
+            while ending.result is Result.UNKNOWN:
+                await self._close()
+                ending = await self._thread.run(lambda: self._committer.resolve(attempt))
+        finally:
+            self._open = None
         return ending
 
     async def _close(self) -> None:

@@ -183,7 +183,26 @@ class TransactionalCommitter:
         self._letting_go = threading.Event()
 
     def attempt(self, attempt: Attempt) -> Ending:
-        self._letting_go.clear()
+        try:
+            return self._attempted(attempt)
+        finally:
+            self._letting_go.clear()  # at the end: one that is told before it begins must hear it too
+
+    def resolve(self, attempt: Attempt) -> Ending:
+        """A new producer ends the old one's transaction; then the committed offsets tell: the done-maps of this attempt
+        stand there, for the partitions that only we commit, or they don't."""
+        try:
+            return self._resolved(attempt, "its fate was unknown")
+        finally:
+            self._letting_go.clear()
+
+    def let_go(self) -> None:
+        self._letting_go.set()
+
+    def close(self) -> None:
+        self._producer = None
+
+    def _attempted(self, attempt: Attempt) -> Ending:
         deliveries = _Deliveries()
         producer = self._producer or self._opened()
         if producer is None:
@@ -193,18 +212,6 @@ class TransactionalCommitter:
         except KafkaException as error:
             return self._after(producer, error.args[0], attempt, deliveries)
         return Ending(Result.COMMITTED)
-
-    def resolve(self, attempt: Attempt) -> Ending:
-        """A new producer ends the old one's transaction; then the committed offsets tell: the done-maps of this attempt
-        stand there, for the partitions that only we commit, or they don't."""
-        self._letting_go.clear()
-        return self._resolved(attempt, "its fate was unknown")
-
-    def let_go(self) -> None:
-        self._letting_go.set()
-
-    def close(self) -> None:
-        self._producer = None
 
     def _opened(self) -> Producer | None:
         """A new producer, which ends what an earlier one with this id left open; asks on while no broker answers."""
@@ -252,14 +259,21 @@ class TransactionalCommitter:
                 return
 
     def _after(self, producer: Producer, error: KafkaError, attempt: Attempt, deliveries: _Deliveries) -> Ending:
-        """What became of an attempt that failed."""
-        if error.txn_requires_abort() and self._aborted(producer):
+        """What became of an attempt that failed.
+
+        A producer whose record was refused is given up even when its transaction could be aborted: its sequence
+        numbers have a hole, and what it sends next is refused as "skipped sequence numbers".
+        """
+        aborted = error.txn_requires_abort() and self._aborted(producer)
+        if not aborted or deliveries.refused:
+            self._producer = None
+        if aborted:
             return deliveries.refusal() if deliveries.refused else Ending(Result.ABORTED, error.str())
-        self._producer = None
         if self._letting_go.is_set():
             return Ending(Result.UNKNOWN, error.str())
         self._note_fenced(error)
-        return self._resolved(attempt, error.str())
+        ending = self._resolved(attempt, error.str())
+        return deliveries.refusal() if ending.result is Result.ABORTED and deliveries.refused else ending
 
     def _aborted(self, producer: Producer) -> bool:
         """Abort the open transaction; whether that is certain."""
@@ -314,7 +328,12 @@ class PlainCommitter:
         self._letting_go = threading.Event()
 
     def attempt(self, attempt: Attempt) -> Ending:
-        self._letting_go.clear()
+        try:
+            return self._attempted(attempt)
+        finally:
+            self._letting_go.clear()
+
+    def _attempted(self, attempt: Attempt) -> Ending:
         deliveries = _Deliveries()
         fresh = [parcel for parcel in attempt.parcels if not parcel.published]
         try:

@@ -6,12 +6,12 @@ Runs on the event loop; owns the partitions' queues, not their assignment.
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from stream.core.errors import ProviderError
+from stream.core.errors import INTERNAL_ERROR, ProviderError
 from stream.core.offsets import DoneMap
-from stream.core.outcomes import Outcome
-from stream.core.pipeline import Pipeline, Prepared
+from stream.core.outcomes import Completed, DeadLettered, Failure, Outcome
+from stream.core.pipeline import Pipeline, Prepared, unforeseen
 from stream.core.records import Record
-from stream.core.settlement import SettlePolicy, settle
+from stream.core.settlement import Settlement, SettlePolicy, settle
 from stream.kafka.assignment import TopicPartition
 from stream.kafka.budget import Budget
 from stream.kafka.commits import Commits, Settled
@@ -26,7 +26,7 @@ from stream.telemetry.watch import Watch
 class Tap(Protocol):
     """Turns the delivery of a partition off and on."""
 
-    def pause(self, partition: TopicPartition, epoch: int) -> None: ...
+    def pause(self, partition: TopicPartition) -> None: ...
 
     def resume(self, partition: TopicPartition, epoch: int) -> None: ...
 
@@ -34,7 +34,8 @@ class Tap(Protocol):
 class Flow:
     """Everything between a record that was read and an outcome that waits for its commit.
 
-    live: whether a partition's epoch is still ours. Set `commits` before the first record comes.
+    live: whether a partition's epoch is still ours. on_defect: told of what no code foresaw; the worker must end. Set
+    `commits` before the first record comes.
     """
 
     commits: Commits
@@ -48,6 +49,7 @@ class Flow:
         budget: Budget,
         watch: Watch,
         now_ms: Callable[[], int],
+        on_defect: Callable[[BaseException], None],
         *,
         max_in_flight: int,
         admissions: Mapping[str, Admission],
@@ -60,7 +62,7 @@ class Flow:
         self._watch = watch
         self._now_ms = now_ms
         self.draining = False
-        self.scheduler = Scheduler(max_in_flight, admissions, self._serve, self._may_start)
+        self.scheduler = Scheduler(max_in_flight, admissions, self._serve, self._may_start, on_defect)
 
     @property
     def done(self) -> bool:
@@ -100,7 +102,7 @@ class Flow:
     def pause(self, partition: Partition, reason: str) -> None:
         """Stop reading a partition, for one more reason."""
         if not partition.pauses:
-            self._tap.pause(partition.id, partition.epoch)
+            self._tap.pause(partition.id)
         partition.pauses.add(reason)
 
     def resume(self, partition: Partition, reason: str) -> None:
@@ -142,7 +144,7 @@ class Flow:
         partition, record = item.partition, item.record
         if not self._live(partition):
             return None
-        settlement = settle(record, outcome, self._policy, self._now_ms())
+        settlement = self._settlement(record, outcome)
         self._budget.finished(settlement.outcome)
         self._watch.finished(record, settlement.outcome)
         if settlement.audit_dropped:
@@ -150,6 +152,16 @@ class Flow:
         size = sum(outgoing.size_bytes for outgoing in settlement.outgoing)
         self.commits.add(Settled(partition, record, Parcel(settlement.outgoing), size))
         return partition.after(item) if partition.phase is Phase.RUNNING else None
+
+    def _settlement(self, record: Record, outcome: Outcome) -> Settlement:
+        """What to publish. An outcome that can't be settled by a defect of ours is a dead letter, never in limbo."""
+        now_ms = self._now_ms()
+        try:
+            return settle(record, outcome, self._policy, now_ms)
+        except Exception as error:  # noqa: BLE001  (the promise: an unknown exception is a dead letter, not a crash)
+            cost = outcome.cost if isinstance(outcome, Completed) else outcome.failure.cost
+            failure = Failure("encode", INTERNAL_ERROR, unforeseen(error), (), cost)
+            return settle(record, DeadLettered(failure, outcome.request), self._policy, now_ms)
 
     def _wait_again(self, item: Item) -> None:
         if item.partition.phase is Phase.RUNNING:

@@ -79,9 +79,9 @@ class Reader(Protocol):
         ...
 
     def begin(self, partition: TopicPartition, epoch: int, offset: int) -> None:
-        """Read a partition from this offset on. Ignored if the epoch has ended, as `pause` and `resume` are."""
+        """Read a partition from this offset on. Ignored if the epoch has ended, as `resume` is."""
 
-    def pause(self, partition: TopicPartition, epoch: int) -> None:
+    def pause(self, partition: TopicPartition) -> None:
         """Stop delivering a partition."""
 
     def resume(self, partition: TopicPartition, epoch: int) -> None:
@@ -128,8 +128,12 @@ class Intake:
 
         self._on_live(partition, epoch, seek)
 
-    def pause(self, partition: TopicPartition, epoch: int) -> None:
-        self._on_live(partition, epoch, lambda c: c.pause([Position(partition.topic, partition.partition)]))
+    def pause(self, partition: TopicPartition) -> None:
+        def command(consumer: Consumer) -> None:
+            if partition in self._assigned:
+                consumer.pause([Position(partition.topic, partition.partition)])
+
+        self._commands.put(command)
 
     def resume(self, partition: TopicPartition, epoch: int) -> None:
         self._on_live(partition, epoch, lambda c: c.resume([Position(partition.topic, partition.partition)]))
@@ -137,8 +141,9 @@ class Intake:
     def restart(self, partition: TopicPartition) -> None:
         def again(consumer: Consumer) -> None:
             if partition in self._assigned:
-                consumer.pause([Position(partition.topic, partition.partition)])
-                self._owner.assigned([(partition, self._assignment.begin(partition))])
+                # After an offset error a seek is refused (_STATE): only a new assignment recovers.
+                consumer.incremental_unassign([Position(partition.topic, partition.partition)])
+                self._assign(consumer, [partition])
 
         self._commands.put(again)
 
@@ -231,12 +236,16 @@ class Intake:
         return None
 
     def _on_assign(self, consumer: Consumer, positions: list[Position]) -> None:
-        begun = [(p, self._assignment.begin(p)) for p in map(_partition, positions)]
-        consumer.incremental_assign([Position(p.topic, p.partition, _NOWHERE) for p, _ in begun])
-        self._assigned.update(p for p, _ in begun)
-        if begun:
-            consumer.pause([Position(p.topic, p.partition) for p, _ in begun])
+        self._assign(consumer, [_partition(p) for p in positions])
         self._tick(consumer)
+
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Begin epochs: paused, until the worker has found out where to start."""
+        begun = [(partition, self._assignment.begin(partition)) for partition in partitions]
+        consumer.incremental_assign([Position(p.topic, p.partition, _NOWHERE) for p in partitions])
+        self._assigned.update(partitions)
+        if partitions:
+            consumer.pause([Position(p.topic, p.partition) for p in partitions])
         reach("assign")
         self._owner.assigned(begun)
 

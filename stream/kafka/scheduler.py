@@ -35,7 +35,8 @@ class Scheduler:
     """Ready requests in, running tasks out.
 
     run: the coroutine that serves a request; it holds the slot given. admissions: gates by provider name; a provider
-    without one always has room. may_start: whether outcomes and limits leave room at all.
+    without one always has room. may_start: whether outcomes and limits leave room at all. on_defect: told of an
+    exception that came out of `run`: its request is in nobody's hands any more.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Scheduler:
         admissions: Mapping[str, Admission],
         run: Callable[[Item, HeldSlot], Coroutine[Any, Any, None]],
         may_start: Callable[[], bool],
+        on_defect: Callable[[BaseException], None],
     ) -> None:
         self.slots = Slots(max_in_flight, self.pump)
         self._admissions = admissions
         self._run = run
         self._may_start = may_start
+        self._on_defect = on_defect
         self._lanes: Lanes[Item] = Lanes()
         self._routes: dict[str, tuple[str, str]] = {}
         self._started = 0
@@ -123,10 +126,12 @@ class Scheduler:
         slot = self.slots.taken()
         task = asyncio.create_task(self._run(item, slot))
         partition.running[item.record.offset] = (task, slot)
-        task.add_done_callback(lambda _: self._ended(item, slot))
+        task.add_done_callback(lambda task: self._ended(item, slot, task))
 
-    def _ended(self, item: Item, slot: HeldSlot) -> None:
+    def _ended(self, item: Item, slot: HeldSlot, task: "asyncio.Task[None]") -> None:
         """Not in the task itself: one that is cancelled before its first step never runs a line."""
+        if not task.cancelled() and (error := task.exception()):
+            self._on_defect(error)
         self._started -= 1
         item.partition.running.pop(item.record.offset, None)
         slot.release()

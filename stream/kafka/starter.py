@@ -79,8 +79,11 @@ class Starter:
         group = self._settings.kafka.group_id
         for decision in made:
             if decision.kind == "start_latest" and decision.scope.get("group") == group:
-                ranges = map(decisions.OffsetRange.from_json, decision.scope.get("partitions", ()))
                 ids = self._topic_ids()
+                try:
+                    ranges = [decisions.OffsetRange.from_json(each) for each in decision.scope["partitions"]]
+                except (KeyError, TypeError, ValueError, AttributeError):
+                    continue  # not one of ours: nobody can stop the fleet by a malformed decision
                 return {
                     TopicPartition(r.topic, r.partition): r.from_offset
                     for r in ranges

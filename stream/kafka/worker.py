@@ -42,6 +42,7 @@ WATCH_BROKER_S = 30.0
 
 _START_AGAIN_S = 1.0
 _LEAVE_S = 10.0
+_COMMIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class Worker:
             budget,
             parts.watch,
             parts.now_ms,
+            self.failed,
             max_in_flight=settings.max_in_flight,
             admissions=parts.admissions,
         )
@@ -203,7 +205,7 @@ class Worker:
             self._watch.trouble(f"Kafka: {error.str()} ({error.name()})")
 
     def failed(self, error: BaseException) -> None:
-        """The intake thread ended by a defect."""
+        """The intake thread or a request's task ended by a defect: nothing may stay in limbo, so the worker ends."""
         if not self._failure.done():
             self._failure.set_exception(error)
 
@@ -264,8 +266,13 @@ class Worker:
             self._begin_again(partition)
 
     def _begin_again(self, partition: Partition) -> None:
-        """Give up what we know of a partition and judge it anew, in a new epoch."""
+        """Give up what we know of a partition and judge it anew, in a new epoch: once no open attempt can move its
+        commit behind the judge's back."""
         self._forget(partition)
+        self._spawn(self._restart(partition))
+
+    async def _restart(self, partition: Partition) -> None:
+        await self._commits.released([partition], LET_GO_S)
         self._intake.restart(partition.id)
 
     # Letting go.
@@ -306,9 +313,13 @@ class Worker:
                 partition.phase = Phase.DRAINING
             self._flow.forget_waiting(partition)
             partition.cancel(only_waiting=True)
-        running = [task for p in partitions for task, _ in p.running.values()]
-        if running:
-            await asyncio.wait(running, timeout=seconds)
+        while (left_s := deadline_s - self._loop.time()) > 0:
+            running = [task for p in partitions for task, _ in p.running.values()]
+            if not running:
+                break
+            await asyncio.wait(running, timeout=min(left_s, 0.1))
+            for partition in partitions:
+                partition.cancel(only_waiting=True)  # a call that failed must not wait for its next try
         cancelled = sum(p.cancel(only_waiting=False) for p in partitions)
         try:
             left_s = max(deadline_s - self._loop.time(), 1.0)
@@ -337,7 +348,10 @@ class Worker:
     def _commit_as_member(self, commits: Sequence[Commit]) -> None:
         """At least once: the intake commits, for it is the member. Blocks the committer's thread. KafkaException."""
         answer: Future[None] = self._intake.commit(commits)
-        answer.result(timeout=30)
+        try:
+            answer.result(timeout=_COMMIT_S)
+        except TimeoutError as error:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error  # noqa: SLF001
 
     async def _watch_broker(self) -> None:
         """Ask now and then whether a broker answers, and whether the topics are still the same."""
@@ -388,26 +402,35 @@ class Worker:
 
 
 class _OnLoop:
-    """The intake's reports, carried over to the loop."""
+    """The intake's reports, carried over to the loop. A report that fails by a defect ends the worker."""
 
     def __init__(self, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
         self._worker = worker
-        self._call = loop.call_soon_threadsafe
+        self._loop = loop
 
     def received(self, batch: list[Record], taken: Callable[[], None]) -> None:
-        self._call(self._worker.received, batch, taken)
+        self._report(self._worker.received, batch, taken)
 
     def assigned(self, partitions: list[tuple[TopicPartition, int]]) -> None:
-        self._call(self._worker.assigned, partitions)
+        self._report(self._worker.assigned, partitions)
 
     def revoked(self, partitions: list[TopicPartition], lost: bool, released: threading.Event) -> None:
-        self._call(self._worker.revoked, partitions, lost, released)
+        self._report(self._worker.revoked, partitions, lost, released)
 
     def out_of_range(self, partition: TopicPartition, detail: str) -> None:
-        self._call(self._worker.out_of_range, partition, detail)
+        self._report(self._worker.out_of_range, partition, detail)
 
     def trouble(self, error: KafkaError) -> None:
-        self._call(self._worker.trouble, error)
+        self._report(self._worker.trouble, error)
 
     def failed(self, error: BaseException) -> None:
-        self._call(self._worker.failed, error)
+        self._report(self._worker.failed, error)
+
+    def _report(self, what: Callable[..., None], *about: Any) -> None:
+        self._loop.call_soon_threadsafe(self._guarded, what, about)
+
+    def _guarded(self, what: Callable[..., None], about: tuple[Any, ...]) -> None:
+        try:
+            what(*about)
+        except Exception as error:  # noqa: BLE001  (whatever it is, records are in limbo: the worker must end)
+            self._worker.failed(error)

@@ -33,7 +33,9 @@ MakeTopics = Callable[..., Topics]
 
 async def until_visible(run: Running, outcomes: int, deadline_s: float = 30) -> None:
     await wait_until_async(
-        lambda: run.seen.visible >= outcomes or run.task.done(), deadline_s, lambda: f"{run.seen.visible} of {outcomes}"
+        lambda: run.seen.visible >= outcomes or run.task.done(),
+        deadline_s,
+        lambda: f"{run.seen.visible} of {outcomes} visible; {run.worker.figures()}; {run.seen.failed_attempts[-3:]}",
     )
 
 
@@ -219,7 +221,7 @@ async def test_two_workers_with_one_transactional_id_end_with_one_that_says_so(
     )
     produce(kafka.bootstrap_servers, mine.requests, [request(f"{n}") for n in range(2_000)])
     provider = ScriptedProvider()
-    provider.before = lambda _: asyncio.sleep(0.05)
+    provider.before = lambda _: asyncio.sleep(0.3)
     slow = settings.model_copy(update={"worker": settings.worker.model_copy(update={"max_in_flight": 20})})
     async with running(slow, provider) as one, running(slow, provider) as two:
         await asyncio.wait({one.task, two.task}, timeout=60, return_when=asyncio.FIRST_COMPLETED)

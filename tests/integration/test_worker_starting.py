@@ -169,7 +169,7 @@ async def test_retention_that_overtakes_a_running_worker_stops_the_partition(
         await until_visible(run, 2)
         position = Partition(mine.requests, 0)
         epoch = next(iter(run.worker._partitions.values())).epoch
-        run.worker._intake.pause(position, epoch)
+        run.worker._intake.pause(position)
         await asyncio.sleep(0.3)
         await asyncio.to_thread(
             produce, kafka.bootstrap_servers, mine.requests, [request(f"later{n}") for n in range(5)]
