@@ -7,6 +7,7 @@ of the time after the first 2 s.
 
 import asyncio
 import json
+import os
 import resource
 import sys
 import time
@@ -102,12 +103,10 @@ async def main(kind: str, base_url: str, seconds: str) -> None:
     before, cpu_s, began_s = answered, _cpu_s(), time.monotonic()
     await asyncio.wait(callers, timeout=float(seconds), return_when=asyncio.FIRST_EXCEPTION)
     done, passed_s = answered - before, time.monotonic() - began_s
-    print(json.dumps({"per_s": done / passed_s, "cpu_us": (_cpu_s() - cpu_s) / max(done, 1) * 1e6}), flush=True)
-    for task in callers:
-        task.cancel()
-    for ended in await asyncio.gather(*callers, return_exceptions=True):
-        if isinstance(ended, Exception):
-            raise ended
+    for failed in (task for task in callers if task.done()):
+        raise RuntimeError("a call failed") from failed.exception()
+    print(json.dumps({"per_s": done / passed_s, "cpu_us": (_cpu_s() - cpu_s) / done * 1e6}), flush=True)
+    os._exit(0)  # with 500 calls in the air, an orderly end would take longer than it is worth
 
 
 if __name__ == "__main__":

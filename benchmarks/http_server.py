@@ -7,6 +7,7 @@ keep-alive, a Content-Length, no pipelining.
 import asyncio
 import re
 import sys
+from typing import cast
 
 import uvloop
 
@@ -34,8 +35,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client came."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own class, which isn't a subclass
 
     def data_received(self, data: bytes) -> None:
         """Answer once the request is whole."""

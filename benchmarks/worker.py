@@ -1,18 +1,20 @@
 """`llm-stream worker` as it is, but for what answers: `python -m benchmarks.worker CONFIG [LATENCY_MS]`.
 
-With a latency, every provider is replaced, at the place where `app` makes it, by one in the process that answers after
-so long (0: at once). Retrying, gate, metrics and logs stand around it as they do around a real one.
+With a latency, the adapters are replaced by one in the process that answers after so long (0: at once). Deadline,
+account, prices, metrics, gate and retrying stand around it as they do around a real one.
 """
 
 import asyncio
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
 from benchmarks.replies import TEXT, USAGE
 from stream import app
 from stream.core.records import Completion, ModelCall, Stop
+from stream.providers.table import KINDS
 from stream.settings import load
 
 
@@ -24,10 +26,8 @@ class InProcess:
 
     async def complete(self, call: ModelCall) -> Completion:
         """The reply, after the latency."""
-        call.tally.calls += 1
         if self._latency_ms:
             await asyncio.sleep(self._latency_ms / 1_000)
-        call.tally.bill(USAGE, 483)
         return Completion(TEXT, Stop.COMPLETE, "stop", call.model, USAGE, self._latency_ms)
 
     async def aclose(self) -> None:
@@ -40,7 +40,8 @@ def main(config: str, latency_ms: str | None = None) -> None:
     if latency_ms is None:
         app.run_worker(settings, app.WorkerOptions())
         return
-    with patch.object(app, "build_provider", lambda *_, **__: InProcess(int(latency_ms))):
+    in_process = {kind: replace(known, factory=lambda *_: InProcess(int(latency_ms))) for kind, known in KINDS.items()}
+    with patch("stream.providers.table.KINDS", in_process):
         app.run_worker(settings, app.WorkerOptions())
 
 
