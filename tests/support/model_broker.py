@@ -140,7 +140,7 @@ class Broker:
         """Offsets into a transaction."""
         transaction = self._open(id_, epoch)
         if member:  # a broker skips its check for an empty member id
-            self.group.check(member, generation)
+            self.group.check_commit(member, generation)
         transaction.offsets |= offsets
 
     def end(self, id_: str, epoch: int, *, commit: bool) -> None:
@@ -158,7 +158,7 @@ class Broker:
 
     def commit(self, offsets: dict[TopicPartition, Committed], member: str, generation: int) -> None:
         """A member's own commit."""
-        self.group.check(member, generation)
+        self.group.check_commit(member, generation)
         self._commit(offsets)
 
     def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Committed | None]:

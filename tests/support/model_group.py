@@ -41,12 +41,17 @@ class Change:
 
 
 class Group:
-    """See the module. A member that is assigned more than it owned gets nothing that another still owns."""
+    """See the module. A member that is assigned more than it owned gets nothing that another still owns.
+
+    lenient: a member's commit is taken whatever its generation, as KIP-848 may do: then only the member itself can see
+    to it that nothing of a partition it gave back is committed.
+    """
 
     def __init__(self, world: World, partitions: Iterable[TopicPartition]) -> None:
         self.world = world
         self.partitions = sorted(partitions)
         self.up = True
+        self.lenient = False
         self.generation = 0
         self.members: dict[str, _Member] = {}
         self.owners: dict[TopicPartition, str] = {}
@@ -72,13 +77,16 @@ class Group:
 
     def heartbeat(self, member_id: str, generation: int) -> None:
         """Say that a member lives. Raises Refused: it doesn't know us any more, or should join again."""
-        self.check(member_id, generation)
+        self._check(member_id, generation)
         self.members[member_id].seen_at_s = self.world.now_s
         if self._preparing:
             raise Refused(KafkaError.REBALANCE_IN_PROGRESS)
 
-    def check(self, member_id: str, generation: int) -> None:
-        """Raises Refused for a member or a generation that isn't current."""
+    def check_commit(self, member_id: str, generation: int) -> None:
+        """Raises Refused for a member or a generation that must not commit."""
+        self._check(member_id, self.generation if self.lenient else generation)
+
+    def _check(self, member_id: str, generation: int) -> None:
         if member_id not in self.members:
             raise Refused(KafkaError.UNKNOWN_MEMBER_ID)
         if generation != self.generation:

@@ -49,7 +49,9 @@ class _Told(Watch):
             self._fleet.excuses.append(Excuse(self._process.time() - seconds, self._process.name, partition))
 
     def stopped(self, partition: str, cause: str, detail: str, remedy: str) -> None:
-        self._fleet.defects.append(f"{self._process.name} stopped {partition}: {cause}: {detail}")
+        """Nothing here gives reason to stop; only one that was frozen may mistake others' outcomes for lost commits."""
+        if not any(excuse.frozen and excuse.process == self._process.name for excuse in self._fleet.excuses):
+            self._fleet.defects.append(f"{self._process.name} stopped {partition}: {cause}: {detail}")
 
     def trouble(self, what: str) -> None:
         self._fleet.note(f"{self._process.name}: {what}")
@@ -117,11 +119,13 @@ class Fleet:
     # What was planned.
 
     def _schedule(self) -> None:
-        for asked in sorted(self.plan.asked, key=lambda asked: asked.at_s):
+        plan = self.plan
+        self.broker.group.lenient = plan.lenient
+        for asked in sorted(plan.asked, key=lambda asked: asked.at_s):
             self.world.after(asked.at_s, lambda asked=asked: self._ask(asked))  # type: ignore[misc]
         for slot in self._slots:
-            self.world.after(self._chance.random() * 0.5 * slot.number, lambda slot=slot: self._start(slot))  # type: ignore[misc]
-        for mishap in self.plan.mishaps:
+            self.world.after(self._chance.random() * plan.joins_within_s * bool(slot.number), lambda slot=slot: self._start(slot))  # type: ignore[misc]
+        for mishap in plan.mishaps:
             if not mishap.visit:
                 self.world.after(mishap.at_s, lambda mishap=mishap: self._befall(mishap))  # type: ignore[misc]
 

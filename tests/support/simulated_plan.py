@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from stream.kafka.failpoints import FAILPOINTS
+
 REQUESTS_TOPIC = "requests"
 
 
@@ -39,6 +41,8 @@ class Plan:
     partitions: int = 2
     transactional: bool = True
     keyed: bool = True
+    lenient: bool = False
+    joins_within_s: float = 0.5
     max_in_flight: int = 8
     commit_interval_ms: int = 100
     longest_call_s: float = 1.0
@@ -55,14 +59,13 @@ class Plan:
         return replace(self, **changes)  # type: ignore[arg-type]
 
 
-STRAND_FAILPOINTS = ("received", "before_begin", "after_begin", "produced", "offsets_sent", "committed", "revoke")
-LOOP_FAILPOINTS = ("start_commit", "call_answered", "acknowledged", "revoke_drained", "assign")
+_FAILPOINTS = (*(name for name in FAILPOINTS if name != "draining"), "revoke", "revoke", "offsets_sent")
 
 
 def drawn(seed: int) -> Plan:
     """The plan of a seed."""
     rand = Random(seed)
-    workers, partitions = rand.choice((1, 1, 2, 3)), rand.choice((1, 2, 3))
+    workers, partitions = rand.choice((1, 2, 2, 3)), rand.choice((1, 2, 3, 4))
     busy_s = rand.choice((1.0, 4.0, 8.0))
     plan = Plan(
         seed,
@@ -70,6 +73,8 @@ def drawn(seed: int) -> Plan:
         partitions=partitions,
         transactional=rand.random() < 0.8,
         keyed=rand.random() < 0.7,
+        lenient=rand.random() < 0.3,
+        joins_within_s=rand.choice((0.5, busy_s)),
         max_in_flight=rand.choice((1, 3, 8, 64)),
         commit_interval_ms=rand.choice((1, 100, 100, 500)),
         longest_call_s=rand.choice((0.01, 0.3, 1.0, 4.0)),
@@ -77,11 +82,11 @@ def drawn(seed: int) -> Plan:
         gated=rand.random() < 0.2,
         refused_until_s=rand.choice((0.0, 0.0, 0.0, 0.0, 3.0)),
         asked=tuple(_asked(rand, number, partitions, busy_s) for number in range(rand.randint(15, 45))),
-        mishaps=tuple(_mishap(rand, workers, busy_s) for _ in range(rand.choice((0, 1, 2, 3)))),
+        mishaps=tuple(_mishap(rand, workers, busy_s) for _ in range(rand.choice((0, 1, 2, 4)))),
     )
     if rand.random() < 0.4:
         names = ("late", "answer_late", "broken", "broken_late", "broken_unsent")
-        plan = plan.evolve(troubles={name: 0.05 for name in names if rand.random() < 0.5})
+        plan = plan.evolve(troubles={name: rand.choice((0.02, 0.05, 0.2)) for name in names if rand.random() < 0.5})
     return plan
 
 
@@ -102,7 +107,7 @@ def _mishap(rand: Random, workers: int, busy_s: float) -> Mishap:
     what = rand.choice(("kill", "kill", "freeze", "restart", "rebalance", "outage", "failpoint", "failpoint"))
     at_s, worker = rand.random() * busy_s * 1.2, rand.randrange(workers)
     if what == "failpoint":
-        name = rand.choice(STRAND_FAILPOINTS + LOOP_FAILPOINTS)
+        name = rand.choice(_FAILPOINTS)
         frozen_s = rand.choice((0.0, 0.0, 9.0, 30.0))
         return Mishap(name, 0.0, worker, frozen_s, rand.choice((1, 1, 2, 3, 5)))
     seconds = {"freeze": (1.0, 8.0, 30.0), "outage": (1.0, 5.0, 40.0)}.get(what, (0.0,))

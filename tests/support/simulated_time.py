@@ -7,11 +7,11 @@ same seed gives the same run.
 """
 
 import asyncio
+import contextlib
 import threading
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from heapq import heappop, heappush
 from random import Random
 from typing import Any
@@ -335,7 +335,7 @@ class Strand:
             assert self._job is not None
             process, target, ended = self._job
             try:
-                with suppress(Died):
+                with contextlib.suppress(Died):
                     target()
                 ended()
             except BaseException as error:  # noqa: BLE001  (a defect of the simulation: shown by the world)
