@@ -40,6 +40,8 @@ def main(config: str, latency_ms: str | None = None) -> None:
     if latency_ms is None:
         app.run_worker(settings, app.WorkerOptions())
         return
+    import openai  # noqa: F401  (a worker has one of the SDKs loaded: its memory counts)
+
     in_process = {kind: replace(known, factory=lambda *_: InProcess(int(latency_ms))) for kind, known in KINDS.items()}
     with patch("stream.providers.table.KINDS", in_process):
         app.run_worker(settings, app.WorkerOptions())
