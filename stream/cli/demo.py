@@ -57,7 +57,9 @@ def program() -> str:
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return f"{Path(sys.executable).name} -m stream"
-    return called.name if shutil.which(called.name) else os.path.relpath(called)
+    if shutil.which(called.name):
+        return called.name
+    return min(os.path.relpath(called), str(called.absolute()), key=len)
 
 
 def _base(ctx: typer.Context, config: Path | None, kafka: str) -> "Settings":

@@ -95,6 +95,8 @@ async def _local(base: Settings, say: Say) -> AsyncIterator[Ground]:
 async def _somebodys(address: str, base: Settings, say: Say) -> AsyncIterator[Ground]:
     kafka = base.kafka.model_copy(update={"bootstrap_servers": address})
     settings = _fresh(_settings(base, kafka, TopicSettings()))
+    say(f"looking for Kafka at {address}")
+    await asyncio.to_thread(admin.broker_count, settings, _ANSWERS_WITHIN_S)
     try:
         await _create_topics(settings, say)
         yield Ground(settings, f"Kafka at {address}")

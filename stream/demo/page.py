@@ -90,7 +90,7 @@ class Page:
             if not self._full:
                 text.truncate(_LONGEST_LINE, overflow="ellipsis")
             return [Text(first) + text]
-        parts = list(_pieces(text, self.width - len(first))) or [Text()]
+        parts = list(_pieces(text, self.width - max(len(first), len(rest)))) or [Text()]
         return [Text(first if number == 0 else rest) + part for number, part in enumerate(parts)]
 
     def _fitted(self, line: Text) -> list[Text]:

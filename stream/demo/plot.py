@@ -74,7 +74,8 @@ def script(act: Act, plot: Plot) -> Entries:
         return [{"kind": "rate_limit", "retry_after_s": plot.retry_after_s}]
     if act is Act.OUTAGE:
         return [{"kind": "overload", "share": 0.6}, {"kind": "server_error"}]
-    every = max(2, int(plot.calm_s * plot.per_s / (2 * len(BAD_REPLIES) + 2)))
-    calls = range(every, every * (2 * len(BAD_REPLIES) + 1), every)
-    kinds = BAD_REPLIES * 2
-    return [{"kind": kind, "from_call": call, "to_call": call} for kind, call in zip(kinds, calls, strict=True)]
+    every = max(2, int(plot.calm_s * plot.per_s / (len(BAD_REPLIES) + 2)))
+    return [
+        {"kind": kind, "from_call": number * every, "to_call": number * every}
+        for number, kind in enumerate(BAD_REPLIES, start=1)
+    ]

@@ -1,7 +1,8 @@
 """Requests to show things with: the examples that belong to tasks, and bytes that are no request at all.
 
-The examples of a task are `examples/requests/TASK.jsonl` beside the tasks folder, else `TASK/examples.jsonl` in it. A
-line is the task's Input, or `{"id", "key", "input"}`; `expect` may stand beside `input` and is left alone.
+The examples of a task are `examples/requests/TASK.jsonl` beside the tasks folder, else `TASK/examples.jsonl` in it,
+else (where it is the only task, as after `llm-stream init`) `requests.jsonl` beside the folder. A line is the Input,
+or `{"id", "key", "input"}`; `expect` may stand beside `input` and is left alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,8 +34,9 @@ def own_tasks() -> Path:
 
 def samples_of(task: str, tasks: Path) -> list[Sample]:
     """The examples of a task in the folder `tasks`. Raises ConfigError if there are none, or one is no request."""
-    files = (tasks.parent / "examples" / "requests" / f"{task}.jsonl", tasks / task / "examples.jsonl")
-    for file in files:
+    files = [tasks.parent / "examples" / "requests" / f"{task}.jsonl", tasks / task / "examples.jsonl"]
+    alone = [each.parent.name for each in tasks.glob("*/task.toml")] == [task]
+    for file in [*files, tasks.parent / "requests.jsonl"] if alone else files:
         if file.is_file():
             found = list(_samples(file.read_bytes().splitlines(), str(file)))
             if found:

@@ -249,16 +249,16 @@ def trouble_in_words(trial: Trial, settings: Settings) -> str:
     if error is None or version is None:
         raise ValueError("there was no trouble")
     configured = settings.providers.get(version.provider)
-    meanwhile = "A worker would shut its gate and wait: the request would not become a dead letter."
+    said = error.detail if error.detail.endswith((".", "!", "?")) else f"{error.detail}."
     if error.error_class is ErrorClass.ACCOUNT and error.status in (401, 403):
-        return f"The key in {_key_place(configured, trial)} was refused: {error.detail} {meanwhile}"
-    if error.error_class is ErrorClass.ACCOUNT:
-        return f"The account can't be used: {error.detail} {meanwhile}"
-    if error.error_class is ErrorClass.UNKNOWN_MODEL:
-        return f"{version.task} asks for the model {version.model}: {error.detail} {meanwhile}"
-    if len(trial.calls) > 1:
-        return f"No reply after {len(trial.calls)} calls; the last: {error.detail} {meanwhile}"
-    return f"No reply: {error.detail} {meanwhile}"
+        said = f"The key in {_key_place(configured, trial)} was refused: {said}"
+    elif error.error_class is ErrorClass.ACCOUNT:
+        said = f"The account can't be used: {said}"
+    elif error.error_class is ErrorClass.UNKNOWN_MODEL:
+        said = f"{version.task} asks for the model {version.model}: {said}"
+    elif len(trial.calls) > 1:
+        said = f"No reply after {len(trial.calls)} calls; the last: {said}"
+    return f"{said} A worker would shut its gate and wait: the request would not become a dead letter."
 
 
 def _key_place(configured: ProviderSettings | None, trial: Trial) -> str:

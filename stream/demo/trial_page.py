@@ -116,8 +116,8 @@ def _cost(paper: Page, trial: Trial) -> None:
     paper.title("Cost", f"{counted(cost.calls, 'call')}, {counted(cost.attempts, 'attempt')}")
     tokens = f"  {cost.usage.input_tokens:,} tokens in, {cost.usage.output_tokens:,} out{unpriced}"
     paper.line((dollars(cost.micro_usd if cost.calls else 0), "bold"), (tokens, "dim"))
-    if trial.simulated and cost.calls:
-        paper.line(("simulated: nothing was paid; so much the model would have cost for these tokens", "dim italic"))
+    if trial.simulated and cost.usage.input_tokens:
+        paper.line(("simulated: nothing was paid; this is what the tokens would have cost", "dim italic"))
 
 
 def _published(paper: Page, trial: Trial) -> None:
@@ -128,7 +128,8 @@ def _published(paper: Page, trial: Trial) -> None:
     first, *copies = trial.settlement.outgoing
     kind = "a result" if trial.completed else "a dead letter"
     key = "no key" if first.key is None else f"key {first.key.decode(errors='backslashreplace')}"
-    paper.title("Published", f"{kind} to {first.topic} · {key} · in one transaction with the offset")
+    paper.title("Published", f"{kind} to {first.topic}")
+    paper.line((f"{key}, in one transaction with the request's offset", "dim"))
     paper.pairs(_headers(first.headers))
     paper.line(("value", "magenta"))
     if trial.completed:
