@@ -1,7 +1,7 @@
 """A model of a consumer group's coordinator: members, generations, cooperative rebalances, session time-outs."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from confluent_kafka import KafkaError
 

@@ -74,7 +74,9 @@ def _lost_and_doubled(broker: Broker, *, transactional: bool) -> list[str]:
     counts: dict[Place, int] = {}
     for place in outcomes(broker):
         counts[place] = counts.get(place, 0) + 1
-    found = [f"{p}:{offset}: an outcome without a request" for p, offset in counts if not _is_request(broker, p, offset)]
+    found = [
+        f"{p}:{offset}: an outcome without a request" for p, offset in counts if not _is_request(broker, p, offset)
+    ]
     for partition, log in broker.requests.items():
         for record in filter(None, log):
             count = counts.get((partition, record.offset), 0)
@@ -149,14 +151,19 @@ def _paid_twice(broker: Broker, calls: Sequence[Call], excuses: list[Excuse], *,
         if dazed:
             before[call.request_id] = replace(call, failed=True)
         elif last is not None and not last.failed and not _lost(last, call, str(place[0]), excuses, moved):
-            found.append(f"{call.request_id}: paid for at {last.at_s:.3f} s and again at {call.at_s:.3f} s, for no reason")
+            found.append(
+                f"{call.request_id}: paid for at {last.at_s:.3f} s and again at {call.at_s:.3f} s, for no reason"
+            )
     return found
 
 
 def _lost(last: Call, now: Call, partition: str, excuses: list[Excuse], moved: list[tuple[float, str]]) -> bool:
     """Whether who paid last had lost the partition by now."""
     lost = any(
-        not e.frozen and e.process == last.process and e.partition in {None, partition} and last.at_s <= e.at_s <= now.at_s
+        not e.frozen
+        and e.process == last.process
+        and e.partition in {None, partition}
+        and last.at_s <= e.at_s <= now.at_s
         for e in excuses
     )
     return lost or any(p == partition and last.at_s <= at_s <= now.at_s for at_s, p in moved)

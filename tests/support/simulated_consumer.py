@@ -52,9 +52,9 @@ class SimulatedMessage:
 class _Fetch:
     """How reading one assigned partition stands. position: None: at the end."""
 
-    def __init__(self, epoch_of_pause: bool = False) -> None:
+    def __init__(self) -> None:
         self.position: int | None = None
-        self.paused = epoch_of_pause
+        self.paused = False
 
 
 class SimulatedConsumer:
@@ -126,7 +126,9 @@ class SimulatedConsumer:
     # The group.
 
     def consumer_group_metadata(self) -> bytes:
-        return b"CGMDv2:" + self._generation.to_bytes(4, "big", signed=True) + b"group\0" + self._member.encode() + b"\0\0"
+        return (
+            b"CGMDv2:" + self._generation.to_bytes(4, "big", signed=True) + b"group\0" + self._member.encode() + b"\0\0"
+        )
 
     def commit(self, *, offsets: Sequence[Position], asynchronous: bool) -> list[Position]:
         commits = {_partition(p): (p.offset, p.metadata) for p in offsets}

@@ -1,8 +1,9 @@
 """A fleet of real workers over the model broker, in virtual time: everything drawn from a plan."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -29,12 +30,12 @@ from tests.support.simulated_consumer import SimulatedConsumer
 from tests.support.simulated_link import Link
 from tests.support.simulated_plan import REQUESTS_TOPIC, Mishap, Plan
 from tests.support.simulated_producer import SimulatedProducer
-from tests.support.simulated_time import Process, World
+from tests.support.simulated_time import Process, StuckError, World
 from tests.support.simulated_work import Call, Provider, WallClock, pipeline, settle_policy
 
 TOPIC_HASH = topic_hash("id", REQUESTS_TOPIC)
 _TIMEOUT_S = 15.0
-_LIMIT_S = 600.0
+_LIMIT_S = 300.0
 
 
 class _Told(Watch):
@@ -124,7 +125,9 @@ class Fleet:
         for asked in sorted(plan.asked, key=lambda asked: asked.at_s):
             self.world.after(asked.at_s, lambda asked=asked: self._ask(asked))  # type: ignore[misc]
         for slot in self._slots:
-            self.world.after(self._chance.random() * plan.joins_within_s * bool(slot.number), lambda slot=slot: self._start(slot))  # type: ignore[misc]
+            self.world.after(
+                self._chance.random() * plan.joins_within_s * bool(slot.number), lambda slot=slot: self._start(slot)
+            )  # type: ignore[misc]
         for mishap in plan.mishaps:
             if not mishap.visit:
                 self.world.after(mishap.at_s, lambda mishap=mishap: self._befall(mishap))  # type: ignore[misc]
@@ -171,7 +174,9 @@ class Fleet:
         if self.world.now_s > self.plan.troubled_until_s or name in {"join", "heartbeat", "leave", "produce"}:
             return None
         for trouble, chance in self.plan.troubles.items():
-            if self._chance.random() < chance and (trouble in {"late", "answer_late"} or name in {"end", "add_offsets"}):
+            if self._chance.random() < chance and (
+                trouble in {"late", "answer_late"} or name in {"end", "add_offsets"}
+            ):
                 self.note(f"trouble: {name} {trouble}")
                 return trouble
         return None
@@ -295,9 +300,31 @@ class Fleet:
             facts = PartitionFacts(partition.topic, partition.partition, TOPIC_HASH, offset, metadata, 0, high, 0)
             verdict = judge_by(facts)
             if isinstance(verdict, Search):
-                found = any(source == partition and offset >= verdict.from_offset for source, offset in outcomes(self.broker))
+                found = any(
+                    source == partition and offset >= verdict.from_offset for source, offset in outcomes(self.broker)
+                )
                 verdict = judge_by(facts, outcomes_found=found)
             if isinstance(verdict, Search):
                 raise KafkaException("asked twice")
             verdicts[partition] = verdict
         return verdicts
+
+
+def trouble_with(plan: Plan) -> str:
+    """What is wrong with a run of this plan, for a person; empty if nothing is."""
+    fleet = Fleet(plan)
+    ended = ""
+    try:
+        fleet.live()
+    except StuckError as error:
+        ended = str(error)
+    found = [*filter(None, [ended]), *fleet.findings()]
+    return "\n".join(found)
+
+
+def story_of(plan: Plan) -> str:
+    """The same, with everything that happened before it."""
+    fleet = Fleet(plan)
+    with contextlib.suppress(StuckError):
+        fleet.live()
+    return "\n".join([str(plan.evolve(asked=())), *fleet.log, *fleet.findings()])

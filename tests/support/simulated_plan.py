@@ -112,3 +112,31 @@ def _mishap(rand: Random, workers: int, busy_s: float) -> Mishap:
         return Mishap(name, 0.0, worker, frozen_s, rand.choice((1, 1, 2, 3, 5)))
     seconds = {"freeze": (1.0, 8.0, 30.0), "outage": (1.0, 5.0, 40.0)}.get(what, (0.0,))
     return Mishap(what, at_s, worker, rand.choice(seconds))
+
+
+def restless(seed: int) -> Plan:
+    """A day on which partitions move all the time between workers whose requests to the broker are slow, under a
+    coordinator that doesn't look at generations: nothing but the worker itself keeps it right."""
+    rand = Random(f"restless {seed}")
+    restarts = (Mishap("restart", rand.random() * 6, rand.randrange(3)) for _ in range(3))
+    kills = (Mishap("kill", rand.random() * 6, rand.randrange(3)) for _ in range(1))
+    freezes = (Mishap("revoke", 0.0, number, 9.0, 1) for number in range(2))
+    return drawn(seed).evolve(
+        workers=3,
+        partitions=4,
+        transactional=True,
+        lenient=True,
+        joins_within_s=6.0,
+        max_in_flight=8,
+        commit_interval_ms=1,
+        longest_call_s=1.0,
+        provider_faults=0.0,
+        gated=False,
+        refused_until_s=0.0,
+        mishaps=(*restarts, *kills, *freezes),
+        troubles={"late": 0.4, "answer_late": 0.3},
+        asked=tuple(_asked(rand, number, 4, 6.0) for number in range(40)),
+    )
+
+
+FAMILIES = {"drawn": drawn, "restless": restless}

@@ -80,7 +80,14 @@ class SimulatedProducer:
     # Records.
 
     def produce(
-        self, topic: str, value: bytes | None, key: bytes | None, *, headers: Any, on_delivery: Report, partition: int = -1
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        *,
+        headers: Any,
+        on_delivery: Report,
+        partition: int = -1,
     ) -> None:
         outgoing = Outgoing(topic, key, value, tuple(headers), None if partition < 0 else partition)
         pending = Pending()

@@ -187,11 +187,9 @@ def idle(seconds: float) -> None:
 @contextlib.contextmanager
 def living_in(world: World, reach: Callable[[str], None]) -> Iterator[None]:
     """Everything of the worker that waits, or asks for the time, does so in this world. reach: at failpoints."""
-    global _world  # noqa: PLW0603  (one world at a time, as there is one clock in a real one)
+    global _world
     time = SimpleNamespace(sleep=sleep, monotonic=monotonic)
-    threading = SimpleNamespace(
-        Thread=SimulatedThread, Event=SimulatedEvent, Semaphore=SimulatedSemaphore
-    )
+    threading = SimpleNamespace(Thread=SimulatedThread, Event=SimulatedEvent, Semaphore=SimulatedSemaphore)
     queue = SimpleNamespace(SimpleQueue=SimulatedQueue, Empty=Empty)
     replaced: dict[str, dict[str, Any]] = {
         "intake": {"time": time, "threading": threading, "queue": queue, "Future": SimulatedFuture, "reach": reach},

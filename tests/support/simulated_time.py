@@ -333,7 +333,7 @@ class Strand:
         while True:
             self._go.acquire()
             assert self._job is not None
-            process, target, ended = self._job
+            _, target, ended = self._job
             try:
                 with contextlib.suppress(Died):
                     target()

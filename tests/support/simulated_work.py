@@ -1,4 +1,4 @@
-"""What the workers of a simulated fleet do: trivial requests, a provider with its moods, and the ledger of its calls."""
+"""What the workers of a simulated fleet do: trivial requests, a moody provider, and the ledger of its calls."""
 
 import asyncio
 from collections.abc import Callable, Mapping
