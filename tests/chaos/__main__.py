@@ -18,13 +18,14 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="how many workers to kill in all")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same plan")
     parser.add_argument("--write", action="store_true", help=f"put the table into {TABLE_OF}")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and evidence there")
     options = parser.parse_args()
     outcomes: list[Outcome] = []
     plan = rounds(options.seed, options.kills)
     say(f"{options.kills} kills in {len(plan)} rounds, seed {options.seed}")
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, broker(Path(folder) / "kafka") as kafka:
         for round_ in plan:
-            outcome = play(kafka, Path(folder) / f"round-{round_.number}", round_)
+            outcome = play(kafka, (options.keep or Path(folder)) / f"round-{round_.number}", round_)
             outcomes.append(outcome)
             say(lines(outcomes)[-1])
             for fault in outcome.all_faults:

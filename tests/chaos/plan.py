@@ -11,17 +11,17 @@ KILLS_A_ROUND = 20
 AT_RANDOM = "at a random time"
 
 _VISITS = {
-    "received": 12,
-    "call_answered": 150,
-    "before_begin": 40,
-    "after_begin": 40,
-    "produced": 40,
-    "offsets_sent": 40,
-    "committed": 40,
-    "acknowledged": 60,
-    "assign": 3,
-    "revoke": 2,
-    "revoke_drained": 2,
+    "received": 8,
+    "call_answered": 60,
+    "before_begin": 20,
+    "after_begin": 20,
+    "produced": 20,
+    "offsets_sent": 20,
+    "committed": 20,
+    "acknowledged": 30,
+    "assign": 2,
+    "revoke": 1,
+    "revoke_drained": 1,
     "draining": 1,
 }
 """Failpoints that any incarnation may come to, and up to which visit to die there."""
@@ -29,7 +29,7 @@ _VISITS = {
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """How an incarnation ends: by SIGKILL at a failpoint, or after `after_s` seconds if it doesn't come there before.
+    """How an incarnation ends: by SIGKILL at a failpoint, or after `after_s` seconds of work if it never comes there.
 
     pause_s: how long its place then stays empty.
     """
@@ -93,17 +93,17 @@ def _round(chance: random.Random, number: int, seed: int, kills: int) -> Round:
 
 def _fate(chance: random.Random, failpoint: str | None) -> Fate:
     if failpoint is None and chance.random() < 0.3:
-        return Fate(None, 0, chance.uniform(0.5, 14), chance.uniform(0, 3))
+        return Fate(None, 0, chance.uniform(0.1, 10), chance.uniform(0, 2))
     name = failpoint or chance.choice(list(_VISITS))
     visit = chance.randint(1, _VISITS.get(name, 1))
-    return Fate(name, visit, chance.uniform(8, 16), chance.uniform(0, 3))
+    return Fate(name, visit, chance.uniform(8, 15), chance.uniform(0, 2))
 
 
 def _disturbances(chance: random.Random, length_s: float) -> tuple[Disturbance, ...]:
     """Members that come and go all the time; zombies, lost answers, cuts, drains, and a broker that goes away twice."""
-    found = [Disturbance(at_s, "visitor", 4) for at_s in _every(chance, 7, length_s)]
+    found = [Disturbance(at_s, "visitor", 4) for at_s in _every(chance, 10, length_s)]
     found += [Disturbance(at_s, "lost_answer") for at_s in _every(chance, 5, length_s)]
-    found += [Disturbance(at_s, "drain") for at_s in _every(chance, 15, length_s)]
+    found += [Disturbance(at_s, "drain") for at_s in _every(chance, 20, length_s)]
     found += [Disturbance(at_s, "zombie", chance.uniform(5, 9)) for at_s in _every(chance, 25, length_s)]
     found += [Disturbance(at_s, "cut") for at_s in _every(chance, 30, length_s)]
     if length_s > 45:

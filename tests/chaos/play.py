@@ -6,16 +6,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stream.kafka.local import LocalKafka
 from tests.chaos.plan import AT_RANDOM, PLACES, Disturbance, Fate, Round
 from tests.chaos.repeats import Incident, Repeats, repeats
 from tests.chaos.traffic import Traffic
-from tests.support.fleet import MAX_IN_FLIGHT, Fleet, Member, SimulatorProcess
+from tests.support.fleet import MAX_IN_FLIGHT, Call, Fleet, Member, SimulatorProcess
 from tests.support.kafka import Topics, create_topics
 from tests.support.ledger_check import Report, check_topics
 from tests.support.processes import CHECKOUT
@@ -26,6 +27,8 @@ PARTITIONS = 6
 REQUESTS_PER_S = 30.0
 DRAIN_S = 120.0
 TICK_S = 0.02
+NOTICED_S = 10.0
+"""After a broker is back or a zombie wakes: by then each member knows what it has lost."""
 
 
 @dataclass(slots=True)
@@ -87,8 +90,8 @@ class Stage:
                 round_.transactional_id,
             )
         )
-        watched = [topics.results, topics.dlq]
-        self.watcher = self._scope.enter_context(Watcher(kafka.bootstrap_servers, watched, PARTITIONS))
+        self.outcome_topics = [topics.results, topics.dlq]
+        self.watcher = self._scope.enter_context(Watcher(kafka.bootstrap_servers, self.outcome_topics, PARTITIONS))
         self.traffic = Traffic(kafka.bootstrap_servers, topics.requests, round_.seed, REQUESTS_PER_S)
         self._places = [_Place(name) for name in PLACES]
         self._visitors: list[Member] = []
@@ -116,20 +119,40 @@ class Stage:
             time.sleep(TICK_S)
         self.traffic.stop()
 
+    @property
+    def everything_visible(self) -> bool:
+        """Whether each request has an outcome; if not, the check will say which."""
+        return len(self.watcher.first_seen_s) >= len(self.traffic.sent)
+
     def drain(self) -> None:
         """A provider and a network that are well: every request gets its outcome; then SIGTERM to all."""
         self.simulator.play([])
         self.proxy.heal()
         give_up_s = time.monotonic() + DRAIN_S
-        while len(self.watcher.first_seen_s) < len(self.traffic.sent) and time.monotonic() < give_up_s:
+        while not self.everything_visible and time.monotonic() < give_up_s:
             for place in self._places:
                 self._attend(place, time.monotonic())
             time.sleep(TICK_S)
-        self.fleet.terminate_all()
         survivors = [place.member for place in self._places if place.member] + self._visitors
+        self.leave(survivors)
+
+    def leave(self, survivors: list[Member]) -> None:
+        """SIGTERM to all; each must end with 0."""
+        self.fleet.terminate_all()
         for member in survivors:
             if (code := member.child.wait(60)) != 0:
                 self._fault(f"{member.name} ended with {code} after SIGTERM:\n{member.child.output[-3000:]}")
+
+    @contextmanager
+    def stopped(self, member: Member) -> Iterator[None]:
+        """SIGSTOP, and SIGCONT afterwards: a zombie, if that is longer than its session."""
+        from_s = time.monotonic()
+        member.stopped = True
+        member.child.pause()
+        yield
+        member.child.resume()
+        member.stopped = False
+        self.incidents.append(Incident(member.name, from_s, time.monotonic() + NOTICED_S, kill=False))
 
     def check(self) -> None:
         """The independent reader, reconcile, and the calls that were made twice."""
@@ -142,7 +165,17 @@ class Stage:
         ids = {source: one.id for source, (one, _) in self.traffic.sent.items()}
         seen = {id_: at_s for source, at_s in self.watcher.first_seen_s.items() if (id_ := ids.get(source))}
         calls = self.simulator.calls(self.fleet.names)
+        self._keep_evidence(calls, seen)
         self.outcome.repeats = repeats(calls, self.incidents, seen, MAX_IN_FLIGHT)
+
+    def _keep_evidence(self, calls: list[Call], seen: dict[str, float]) -> None:
+        """For whoever wants to know what happened to one request."""
+        lines: list[dict[str, Any]]
+        lines = [{"at_s": c.at_s, "call": c.request_id, "who": c.who, "status": c.status} for c in calls]
+        lines += [{"at_s": at_s, "visible": id_} for id_, at_s in seen.items()]
+        lines += [{"at_s": i.from_s, "incident": i.who, "until_s": i.until_s, "kill": i.kill} for i in self.incidents]
+        lines.sort(key=lambda line: line["at_s"])
+        (self.fleet.folder / "evidence.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def _attend(self, place: _Place, now_s: float) -> None:
         """Fill an empty place, notice a death, or bring it about."""
@@ -154,7 +187,7 @@ class Stage:
             return
         if not member.child.running:
             self._died(place, member, now_s)
-        elif fate is not None and not member.stopped and now_s >= member.started_s + fate.after_s:
+        elif fate is not None and not member.stopped and member.ready_for_s() >= fate.after_s:
             if fate.failpoint == "draining" and not place.draining:
                 place.draining = True
                 member.child.terminate()
@@ -174,7 +207,7 @@ class Stage:
         place.member, place.fate, place.draining = None, None, False
 
     def _killed(self, place: _Place, member: Member, how: str, now_s: float) -> None:
-        self.incidents.append(Incident(member.name, now_s, "killed"))
+        self.incidents.append(Incident(member.name, now_s, now_s, kill=True))
         self.outcome.deaths[how] += 1
         place.empty_until_s = now_s + (place.fate.pause_s if place.fate else 0)
         place.member, place.fate, place.draining = None, None, False
@@ -188,7 +221,15 @@ class Stage:
         """A fourth member joins, and leaves in order: a rebalance each time."""
         visitor = self.fleet.start("visitor")
         self._visitors.append(visitor)
-        self._later.append((now_s + disturbance.for_s, visitor.child.terminate))
+
+        def leave() -> None:
+            stayed_s = visitor.ready_for_s()
+            if stayed_s >= disturbance.for_s or not visitor.child.running:
+                visitor.child.terminate()
+            else:
+                self._later.append((time.monotonic() + 0.2, leave))
+
+        self._later.append((now_s, leave))
 
     def _lost_answer(self, disturbance: Disturbance, now_s: float) -> None:
         """The next commit is done by the broker, and nobody hears of it."""
@@ -196,8 +237,8 @@ class Stage:
 
     def _cut(self, disturbance: Disturbance, now_s: float) -> None:
         """Every connection to the broker is reset."""
-        self._all_cut_off(now_s)
         self.proxy.cut()
+        self._all_cut_off(now_s)
 
     def _drain(self, disturbance: Disturbance, now_s: float) -> None:
         """SIGTERM to one worker; its place is filled again."""
@@ -212,36 +253,31 @@ class Stage:
         if place is None or place.member is None:
             return
         member = place.member
-        member.stopped = True
-        self.incidents.append(Incident(member.name, now_s, "stopped"))
-        member.child.pause()
-
-        def wake() -> None:
-            member.child.resume()
-            member.stopped = False
-
-        self._later.append((now_s + disturbance.for_s, wake))
+        stopped = self.stopped(member)
+        stopped.__enter__()
+        self._later.append((now_s + disturbance.for_s, lambda: stopped.__exit__(None, None, None)))
 
     def _broker_restart(self, disturbance: Disturbance, now_s: float) -> None:
-        self._all_cut_off(now_s)
         self.kafka.restart()
+        self._all_cut_off(now_s)
 
     def _broker_kill(self, disturbance: Disturbance, now_s: float) -> None:
-        self._all_cut_off(now_s)
         self.kafka.kill()
         self.kafka.start()
+        self._all_cut_off(now_s)
 
-    def _all_cut_off(self, now_s: float) -> None:
-        self.incidents += [Incident(member.name, now_s, "cut_off") for member in self.fleet.running]
+    def _all_cut_off(self, from_s: float) -> None:
+        until_s = time.monotonic() + NOTICED_S
+        self.incidents += [Incident(member.name, from_s, until_s, kill=False) for member in self.fleet.running]
 
     def _any_place(self) -> _Place | None:
         able = [p for p in self._places if p.member and p.member.child.running and not p.member.stopped]
-        able = [p for p in able if not p.draining]
+        able = [p for p in able if not p.draining and p.member.ready_for_s() > 0]
         return self.chance.choice(able) if able else None
 
     def _run_due(self, now_s: float) -> None:
         due = [act for at_s, act in self._later if at_s <= now_s]
-        self._later = [entry for entry in self._later if entry[0] > now_s]
+        self._later = [(at_s, act) for at_s, act in self._later if at_s > now_s]
         for act in due:
             act()
 

@@ -1,100 +1,120 @@
-"""Which calls were paid twice because of a crash, and how many could not be helped. Pure: ledgers in, figures out.
+"""Which calls were paid twice because of a crash, and whether each could not be helped. Pure: ledgers in, figures out.
 
 Nobody can know whether a call that was in the air at a kill was billed, or publish an outcome that died with its
-process: those requests are run again. Everything else that is run again is a defect, and so is an outcome that waited
-for its commit for seconds.
+process: those requests are run again. Anything else that is run again is a defect, and so is an outcome that waited for
+its commit for seconds.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from tests.support.fleet import Call
 
 COMMITTED_WITHIN_S = 4.0
-"""From the start of a call until its outcome is visible, in a fleet whose broker is well: the slowest reply takes 2 s."""
+"""From the start of a call until its outcome is visible while the broker is well; the slowest reply takes 2 s."""
 
 _MUST_BE_TRIED_AGAIN = frozenset({"cut", "reset", "truncate"})
 """Faults that bring a second call within the same run: no outcome was thrown away."""
 
+Calls = Mapping[str, float]
+"""By request id: when the last call for it was sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What befell an incarnation. stopped: SIGSTOP, or held at a failpoint, until its session was over. cut_off: its
-    broker was away or its connections were reset; the group may have gone on without it."""
+    """What befell an incarnation. kill: nothing of it happened after `from_s`. Otherwise (stopped, held up, cut off
+    from the broker) it may have lost its partitions between `from_s` and `until_s`, and not have known."""
 
     who: str
-    at_s: float
-    kind: Literal["killed", "stopped", "cut_off"]
+    from_s: float
+    until_s: float
+    kill: bool
+
+    def unfinished(self, called_s: Calls, visible_s: Mapping[str, float]) -> Calls:
+        """What it had called for and what was not visible yet: in the air, or not committed."""
+        return {
+            request: at_s
+            for request, at_s in called_s.items()
+            if at_s <= self.until_s and visible_s.get(request, float("inf")) > self.from_s
+        }
 
 
 @dataclass(slots=True)
 class Repeats:
-    """repeated: requests run again although they had been called for. bound: how many the incidents allow."""
+    """after_kills: requests run again because of a kill; at most what was in_flight and uncommitted at the kills.
+    otherwise: requests run again because of zombies and lost connections."""
 
-    repeated: int = 0
-    bound: int = 0
+    after_kills: int = 0
+    in_flight: int = 0
+    uncommitted: int = 0
+    otherwise: int = 0
     faults: list[str] = field(default_factory=list)
 
 
 def repeats(
     calls: Iterable[Call], incidents: Sequence[Incident], visible_s: Mapping[str, float], max_in_flight: int
 ) -> Repeats:
-    """Compare what was called for twice with what was in the air or not yet visible at each incident.
+    """Account for every request that a second incarnation called for.
 
     visible_s: by request id, when its outcome was first seen; a little late is right, early would be wrong.
     """
-    spent = _spent(calls)
-    charged = _charged(spent, visible_s)
-    allowed: Counter[str] = Counter()
-    report = Repeats(repeated=charged.total())
-    cut_off_s = [incident.at_s for incident in incidents if incident.kind == "cut_off"]
-    for incident in incidents:
-        unfinished = {
-            request: called_s
-            for request, called_s in spent[incident.who].items()
-            if called_s <= incident.at_s < visible_s.get(request, float("inf"))
-        }
-        # One that lives on may start further calls before it learns what it has missed.
-        allowed[incident.who] += len(unfinished) + (0 if incident.kind == "killed" else 2 * max_in_flight)
-        if incident.kind == "killed" and not any(0 <= incident.at_s - s < 30 for s in cut_off_s):
+    spent, in_the_air = _spent(calls)
+    report = Repeats()
+    unexplained = _in_vain(spent, visible_s)
+    for incident in sorted(incidents, key=lambda each: not each.kill):
+        unfinished = incident.unfinished(spent[incident.who], visible_s)
+        explained = unexplained[incident.who] & unfinished.keys()
+        unexplained[incident.who] -= explained
+        if not incident.kill:
+            report.otherwise += len(explained)
+            continue
+        flying = len(unfinished.keys() & in_the_air[incident.who])
+        report.after_kills += len(explained)
+        report.in_flight += flying
+        report.uncommitted += len(unfinished) - flying
+        if flying > max_in_flight:
+            report.faults.append(f"{incident.who} had {flying} calls in the air, more than {max_in_flight}")
+        if not any(other.who == incident.who and not other.kill for other in incidents):
             report.faults += _late(incident, unfinished)
-    report.bound = allowed.total()
     report.faults += [
-        f"{who} threw away the calls of {count} requests; in the air or uncommitted were at most {allowed[who]}"
-        for who, count in sorted(charged.items())
-        if count > allowed[who]
+        f"{who} threw away what it had called for, and nothing had happened to it: {', '.join(sorted(requests))}"
+        for who, requests in unexplained.items()
+        if requests
     ]
     return report
 
 
-def _spent(calls: Iterable[Call]) -> dict[str, dict[str, float]]:
-    """By incarnation and request: when it last sent a call whose answer was an outcome, or could have become one."""
+def _spent(calls: Iterable[Call]) -> tuple[dict[str, dict[str, float]], dict[str, set[str]]]:
+    """By incarnation: the calls whose answer was an outcome, or could have become one; those that nobody waited for."""
     spent: dict[str, dict[str, float]] = defaultdict(dict)
+    in_the_air: dict[str, set[str]] = defaultdict(set)
     for call in calls:
         if call.status in (200, None) and call.fault not in _MUST_BE_TRIED_AGAIN:
             spent[call.who][call.request_id] = call.at_s
-    return spent
+            if call.status is None:
+                in_the_air[call.who].add(call.request_id)
+    return spent, in_the_air
 
 
-def _charged(spent: Mapping[str, Mapping[str, float]], visible_s: Mapping[str, float]) -> Counter[str]:
-    """How many requests each incarnation called for in vain: another one's call was the last before the outcome."""
+def _in_vain(spent: Mapping[str, Calls], visible_s: Mapping[str, float]) -> dict[str, set[str]]:
+    """The requests each incarnation called for in vain: another one's call was the last before the outcome."""
     callers: dict[str, list[tuple[float, str]]] = defaultdict(list)
     for who, requests in spent.items():
-        for request, called_s in requests.items():
-            callers[request].append((called_s, who))
-    charged: Counter[str] = Counter()
+        for request, at_s in requests.items():
+            callers[request].append((at_s, who))
+    in_vain: dict[str, set[str]] = defaultdict(set)
     for request, by in callers.items():
-        in_time = [each for each in by if each[0] <= visible_s.get(request, float("inf"))] or by
-        charged.update(who for each in by if (who := each[1]) != max(in_time)[1])
-    return charged
+        in_time = [each for each in by if each[0] <= visible_s.get(request, float("inf"))]
+        for _, who in set(by) - {max(in_time or by)}:
+            in_vain[who].add(request)
+    return in_vain
 
 
-def _late(incident: Incident, unfinished: Mapping[str, float]) -> list[str]:
+def _late(incident: Incident, unfinished: Calls) -> list[str]:
+    """Outcomes that should have been visible long before the kill."""
     return [
-        f"{incident.who} had called for {request} {incident.at_s - called_s:.1f} s before it was killed, and its outcome "
-        "was not visible"
-        for request, called_s in unfinished.items()
-        if incident.at_s - called_s > COMMITTED_WITHIN_S
+        f"{incident.who} had called for {request} {waited_s:.1f} s before it was killed; no outcome was visible"
+        for request, at_s in unfinished.items()
+        if (waited_s := incident.from_s - at_s) > COMMITTED_WITHIN_S
     ]

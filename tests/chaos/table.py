@@ -11,8 +11,9 @@ from tests.support.processes import CHECKOUT
 TABLE_OF = Path("docs/reliability.md")
 _BEGIN, _END = "<!-- chaos: written by python -m tests.chaos --write -->", "<!-- end of chaos -->"
 _HEAD = (
-    "| seed.round | minutes | kills | at failpoints | at random times | also | requests | results | dead letters | lost "
-    "| doubled | swapped | out of order | repeated | in flight or uncommitted |"
+    "| seed.round | minutes | kills | at failpoints | at random times | also | requests | results | dead letters "
+    "| lost | doubled | swapped | out of order | run again after a kill | in flight at the kills | uncommitted then "
+    "| run again otherwise |"
 )
 
 
@@ -54,8 +55,10 @@ def _row(name: str, outcomes: Sequence[Outcome]) -> str:
         sum(len(ledger.doubled) for ledger in ledgers),
         sum(len(ledger.swapped) + len(ledger.orphaned) for ledger in ledgers),
         sum(len(ledger.out_of_order) for ledger in ledgers),
-        sum(o.repeats.repeated for o in outcomes),
-        sum(o.repeats.bound for o in outcomes),
+        sum(o.repeats.after_kills for o in outcomes),
+        sum(o.repeats.in_flight for o in outcomes),
+        sum(o.repeats.uncommitted for o in outcomes),
+        sum(o.repeats.otherwise for o in outcomes),
     ]
     return "| " + " | ".join(map(str, cells)) + " |"
 

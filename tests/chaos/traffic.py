@@ -89,7 +89,8 @@ class Traffic:
     def stop(self) -> None:
         """No more; returns when everything written is acknowledged."""
         self._stopping.set()
-        self._thread.join(60)
+        if self._thread.ident is not None:
+            self._thread.join(60)
         left = self._producer.flush(60)
         assert not left, f"{left} requests were never acknowledged"
         assert not self.failed, f"the broker refused requests: {self.failed[:3]}"

@@ -3,8 +3,10 @@
 Every incarnation of a worker has an API key of its own, so that the simulator's ledger tells who made which call.
 """
 
+import contextlib
 import hashlib
 import json
+import socket
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -12,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stream.kafka.local import free_port
 from tests.support.kafka import Topics
 from tests.support.processes import CHECKOUT, Child
 from tests.support.waiting import wait_until
@@ -88,8 +91,16 @@ class Member:
 
     name: str
     child: Child
-    started_s: float
+    port: int
     stopped: bool = False
+    _ready_s: float | None = None
+
+    def ready_for_s(self) -> float:
+        """For how long it has been a worker: importing the SDKs takes seconds of its own. -1: not yet."""
+        if self._ready_s is None and not self.stopped:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.1):
+                self._ready_s = time.monotonic()
+        return -1.0 if self._ready_s is None else time.monotonic() - self._ready_s
 
 
 @dataclass(slots=True)
@@ -123,10 +134,11 @@ class Fleet:
             "OPENAI_API_KEY": incarnation,
             "LLM_STREAM_FAILPOINTS": failpoints,
             "LLM_STREAM_DEBUG": "1",
+            "LLM_STREAM__TELEMETRY__PORT": str(port := free_port()),
         }
         log = self.folder / f"{incarnation}.log"
         child = Child("-m", "stream", "worker", "-c", self.config(), log=log, env=env)
-        self.members.append(Member(incarnation, child, time.monotonic()))
+        self.members.append(Member(incarnation, child, port))
         return self.members[-1]
 
     def config(self, bootstrap_servers: str = "") -> Path:
@@ -156,7 +168,6 @@ class Fleet:
             "tasks": {"path": str(CHECKOUT / "prompts")},
             "providers.anthropic": {"kind": "anthropic", "base_url": self.simulator_url, "deadline_s": 10},
             "providers.openai": {"kind": "openai", "base_url": f"{self.simulator_url}/v1", "deadline_s": 10},
-            "telemetry": {"port": 0},
         }
         path = self.folder / f"worker-{servers.rpartition(':')[2]}.toml"
         path.write_text("".join(_table(name, values) for name, values in tables.items()))
