@@ -23,6 +23,8 @@ MAX_BYTES = 8 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _KEY_END = re.compile(rb'"[ \t\r\n]*+:')
 _CONSTANT = re.compile(r"NaN|Infinity")
+_NOTHING_INSIDE = (str, int, type(None))
+_ARRAYS = (list, tuple)
 _EXACT_FLOAT = float(2**63)  # orjson gives a float at or beyond this where the text may be a whole number
 
 
@@ -165,8 +167,16 @@ def _dumped_exactly(value: Any) -> bytes:
 
 
 def _refuse_non_finite(value: Any) -> None:
-    for node in _nodes(value):
-        if isinstance(node, float) and not math.isfinite(node):
+    """Every result comes through here (its `reviewed_by` is null), so it takes what nearly all nodes are first."""
+    waiting = [value]
+    for node in waiting:  # which grows meanwhile
+        if isinstance(node, _NOTHING_INSIDE):
+            continue
+        if isinstance(node, dict):
+            waiting.extend(node.values())
+        elif isinstance(node, _ARRAYS):
+            waiting.extend(node)
+        elif isinstance(node, float) and not math.isfinite(node):
             raise StrictJsonError(f"The value can't be written as JSON: it holds {node}.")
 
 
@@ -178,5 +188,5 @@ def _nodes(value: Any) -> Iterator[Any]:
         yield node
         if isinstance(node, dict):
             waiting.extend(node.values())
-        elif isinstance(node, list | tuple):
+        elif isinstance(node, _ARRAYS):
             waiting.extend(node)
