@@ -53,7 +53,7 @@ def _openai(base_url: str) -> Call:
             messages=[{"role": "system", "content": _SYSTEM}, {"role": "user", "content": text}],
             response_format=shape,
         )
-        return json.loads(json.loads(response.content)["choices"][0]["message"]["content"])
+        return json.loads(json.loads(response.http_response.content)["choices"][0]["message"]["content"])
 
     return call
 
@@ -76,7 +76,7 @@ def _anthropic(base_url: str) -> Call:
             messages=[{"role": "user", "content": text}],
             output_config=shape,
         )
-        return json.loads(json.loads(response.content)["content"][0]["text"])
+        return json.loads(json.loads(response.http_response.content)["content"][0]["text"])
 
     return call
 

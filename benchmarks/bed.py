@@ -22,6 +22,7 @@ from stream.kafka.local import LocalKafka, free_port
 from stream.kafka.local_libs import ensure_libs
 
 KAFKA_JVM = ("-Xms768m", "-Xmx768m", "-XX:+UseSerialGC")
+_START_S = 90.0
 _SEGMENT_BYTES = str(64 * 1024 * 1024)
 _TASK = Path(__file__).parents[1] / "prompts" / "classify-ticket"
 _MODELS = {"openai": "openai:gpt-4.1-mini", "anthropic": "anthropic:claude-haiku-4-5"}
@@ -57,7 +58,11 @@ class Bed:
         self.core, others = cores()
         os.sched_setaffinity(0, others)
         self._kafka = LocalKafka(ensure_libs(print), self.folder / "kafka", jvm=KAFKA_JVM)
-        self._kafka.start()
+        try:
+            self._kafka.start(_START_S)
+        except BaseException:
+            self.__exit__()
+            raise
         self.servers = self._kafka.bootstrap_servers
         self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 3})
         self._filled: dict[int, str] = {}
