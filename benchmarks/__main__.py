@@ -14,7 +14,7 @@ import confluent_kafka
 
 from benchmarks.bed import Bed
 from benchmarks.latency import one_at_a_time
-from benchmarks.memory import memory
+from benchmarks.memory import memory, reconciling
 from benchmarks.table import Figure, as_markdown, as_text
 from benchmarks.throughput import FULL, QUICK, Effort, at_once, guarantees, slow_provider
 from stream.kafka.local_libs import KAFKA_VERSION
@@ -25,6 +25,7 @@ MEASUREMENTS: Mapping[str, Callable[[Bed, Effort], list[Figure]]] = {
     "c": guarantees,
     "d": one_at_a_time,
     "e": memory,
+    "f": reconciling,
 }
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 _BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"

@@ -64,7 +64,7 @@ class Bed:
             self.__exit__()
             raise
         self.servers = self._kafka.bootstrap_servers
-        self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 3})
+        self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
         self._filled: dict[int, str] = {}
         return self
 
@@ -154,7 +154,7 @@ class Bed:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "fetch.queue.backoff.ms": 10,
-                "log_level": 3,
+                "log_level": 0,
             }
         )
         consumer.assign([TopicPartition(topic, 0, 0)])

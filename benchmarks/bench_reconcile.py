@@ -1,10 +1,12 @@
 """What the judge of `reconcile` needs for 100 million requests: memory, and time for each record.
 
 The judge is fed from memory, without Kafka: results of all offsets but a few, in a shuffled order within the window, a
-dead letter in every 50, then the requests. Run: `python benchmarks/bench_reconcile.py [MILLIONS]` (default 10; 100 take
-about 4 minutes). Exit code 1 if the promise (100 M records under 100 MB) is broken or the verdicts are wrong.
+dead letter in every 50, then the requests. Run: `python -m benchmarks.bench_reconcile [MILLIONS]` (default 10; 100 take
+about 4 minutes). Exit code 1 if the promise (100 M records under 100 MB) is broken or the verdicts are wrong. The last
+line is JSON, for the table of all figures.
 """
 
+import json
 import resource
 import sys
 import time
@@ -65,6 +67,7 @@ def main(millions: int) -> int:
     print(f"{judged:,} requests in {PARTITIONS} partitions")
     print(f"outcomes: {outcomes_s / judged * 1e9:,.0f} ns each, requests: {requests_s / judged * 1e9:,.0f} ns each")
     print(f"peak memory: {peak_mb():.1f} MB, of which {before_mb:.1f} MB before the first record")
+    print(json.dumps({"peak_mb": peak_mb(), "before_mb": before_mb, "wrong": len(wrong)}))
     return 1 if wrong or peak_mb() >= LIMIT_MB else 0
 
 

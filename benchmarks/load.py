@@ -45,7 +45,7 @@ def producer(bootstrap_servers: str, linger_ms: int = 20) -> Producer:
     return Producer(
         {
             "bootstrap.servers": bootstrap_servers,
-            "log_level": 3,
+            "log_level": 0,
             "enable.idempotence": True,
             "compression.type": "zstd",
             "linger.ms": linger_ms,

@@ -1,5 +1,8 @@
-"""Figure e: how much memory a worker takes with 512 calls in the air, and whether it grows with the records."""
+"""Figures e and f, memory: a worker's with 512 calls in the air, whether it grows, and what `reconcile` takes."""
 
+import json
+import subprocess
+import sys
 import threading
 
 from benchmarks import load
@@ -16,6 +19,27 @@ _AHEAD = 20_000
 def memory(bed: Bed, effort: Effort) -> list[Figure]:
     """e: peak over HTTP, then peak and growth over many records."""
     return [_over_http(bed, effort), *_over_many(bed, effort)]
+
+
+def reconciling(_: Bed, effort: Effort) -> list[Figure]:
+    """f: the judge of `reconcile` over millions of requests, fed from memory (see `bench_reconcile`)."""
+    millions = effort.reconcile_millions
+    command = [sys.executable, "-m", "benchmarks.bench_reconcile", str(millions)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    found = json.loads(said[-1])
+    if found["wrong"]:
+        raise RuntimeError("reconcile judged wrongly")
+    return [
+        Figure(
+            "f",
+            f"peak RSS of reconcile's judge, {millions} M requests (before the first one)",
+            f"{found['peak_mb']:.0f} MB",
+            f"{found['before_mb']:.0f} MB",
+            found["peak_mb"] / found["before_mb"],
+            "≤ 100 MB for 100 M",
+            found["peak_mb"] <= 100,
+        )
+    ]
 
 
 def _over_http(bed: Bed, effort: Effort) -> Figure:
@@ -67,7 +91,7 @@ def _over_many(bed: Bed, effort: Effort) -> list[Figure]:
 
 
 def _growth(bed: Bed, records: int, *, worker: bool) -> tuple[float, float]:
-    """Peak, and growth per 100,000 records after the first sixth."""
+    """Peak, and growth per 100,000 records after the first third."""
     topic = bed.topic("requests")
     seen = [0]
     writing = threading.Thread(
@@ -81,4 +105,4 @@ def _growth(bed: Bed, records: int, *, worker: bool) -> tuple[float, float]:
         peak_mb = started.process.peak_mb
     writing.join()
     bed.forget(topic)
-    return peak_mb, growth_mb_per_100k(samples, records // 6)
+    return peak_mb, growth_mb_per_100k(samples, records // 3)

@@ -25,10 +25,27 @@ class Effort:
     seconds: int
     latencies: int
     memory_records: int
+    reconcile_millions: int
 
 
-FULL = Effort(rounds=3, fast_records=60_000, slow_records=15_000, seconds=12, latencies=300, memory_records=300_000)
-QUICK = Effort(rounds=1, fast_records=30_000, slow_records=8_000, seconds=6, latencies=60, memory_records=40_000)
+FULL = Effort(
+    rounds=3,
+    fast_records=60_000,
+    slow_records=15_000,
+    seconds=12,
+    latencies=300,
+    memory_records=300_000,
+    reconcile_millions=100,
+)
+QUICK = Effort(
+    rounds=1,
+    fast_records=30_000,
+    slow_records=8_000,
+    seconds=6,
+    latencies=60,
+    memory_records=40_000,
+    reconcile_millions=2,
+)
 
 
 def at_once(bed: Bed, effort: Effort) -> list[Figure]:
