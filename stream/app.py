@@ -26,6 +26,7 @@ from stream.kafka import clients
 from stream.kafka.assignment import TopicPartition
 from stream.kafka.budget import Budget
 from stream.kafka.committer import TRANSACTION_TIMEOUT_MS, Committer, PlainCommitter, TransactionalCommitter
+from stream.kafka.gaps import GapReader
 from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.intake import Commit, Intake
 from stream.kafka.starter import Starter
@@ -189,6 +190,7 @@ def make_worker(
         broker_answers=topics.refresh,
         watch=watch,
         now_ms=CLOCK.now_ms,
+        holds_no_record=GapReader(settings).holds_no_record,
     )
     return Worker(parts, settings.worker, Budget(options.limit, options.max_cost_usd))
 

@@ -135,11 +135,17 @@ class OffsetTracker:
     """One partition, from its assignment to its revocation: what was read, and what is committed.
 
     One attempt at a time: `plan` says what it would commit, `acknowledge` that it did.
+
+    Offsets passed over while reading should hold no record: transaction markers (one offset each), aborted
+    transactions, compaction. A single one is believed; a longer gap counts as finished only once `prove` says that
+    somebody else looked (`unproven`), for a reader that skips must never turn into records that are lost.
     """
 
     def __init__(self, committed: DoneMap) -> None:
         self.committed = committed
         self.position = committed.base
+        self.unproven: set[tuple[int, int]] = set()
+        """Gaps nobody has confirmed: from an offset up to, not including, another."""
         self._epoch = UNKNOWN_EPOCH
         self._gaps: list[tuple[int, int]] = []
 
@@ -149,10 +155,7 @@ class OffsetTracker:
         return self.committed.base + WINDOW
 
     def delivered(self, offset: int, leader_epoch: int | None) -> Delivery:
-        """Note a record read from Kafka, in offset order, and say whether it must be run.
-
-        Offsets passed over hold no record (transaction markers, compaction) and count as finished.
-        """
+        """Note a record read from Kafka, in offset order, and say whether it must be run."""
         epoch = UNKNOWN_EPOCH if leader_epoch is None else leader_epoch
         if offset < self.position:
             newer = UNKNOWN_EPOCH < self._epoch < epoch
@@ -169,10 +172,18 @@ class OffsetTracker:
         return Delivery.SKIP
 
     def passed(self, offset: int) -> None:
-        """Note that reading has come to `offset`: what was passed over without a record holds none."""
-        if offset > self.position:
+        """Note that reading has come to `offset` without a record in between."""
+        if offset == self.position + 1:
             self._gaps.append((self.position, offset))
-            self.position = offset
+        elif offset > self.position:
+            self.unproven.add((self.position, offset))
+        self.position = max(self.position, offset)
+
+    def prove(self, gap: tuple[int, int]) -> None:
+        """Note that an unproven gap holds no record indeed: it counts as finished from now on."""
+        self.unproven.remove(gap)
+        self._gaps.append(gap)
+        self._gaps.sort()
 
     def plan(self, outcomes: Iterable[tuple[int, int | None]]) -> DoneMap:
         """The map an attempt with these outcomes, (offset, leader epoch) each, would commit."""

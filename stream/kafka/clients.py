@@ -69,7 +69,12 @@ def producer_config(settings: Settings, **more: Any) -> dict[str, Any]:
 
 def member_config(settings: Settings) -> dict[str, Any]:
     """The worker's consumer: reads only committed records, commits nothing by itself, never skips."""
-    tunable = {"queued.max.messages.kbytes": 16_384, "fetch.queue.backoff.ms": 10, "fetch.wait.max.ms": 100}
+    tunable = {
+        "queued.max.messages.kbytes": 16_384,
+        "fetch.queue.backoff.ms": 10,
+        "fetch.wait.max.ms": 100,
+        "fetch.message.max.bytes": 262_144,  # compressed: what it becomes in memory may be many times as much
+    }
     config = connection(settings, **tunable) | {
         "group.id": settings.kafka.group_id,
         "group.protocol": settings.kafka.group_protocol,
@@ -77,6 +82,7 @@ def member_config(settings: Settings) -> dict[str, Any]:
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",
+        "enable.partition.eof": True,
     }
     if settings.kafka.group_protocol == "classic":
         config["partition.assignment.strategy"] = "cooperative-sticky"

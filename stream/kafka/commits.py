@@ -83,6 +83,7 @@ class Commits:
         self._waiting: list[Settled] = []
         self._suspects: list[Settled] = []
         self._starts: dict[Partition, DoneMap] = {}
+        self._advanced: set[Partition] = set()
         self._open: _Batch | None = None
         self._wake = asyncio.Event()
         self._moved = asyncio.Condition()
@@ -109,6 +110,11 @@ class Commits:
     def add_start(self, partition: Partition, done: DoneMap) -> None:
         """A start to be made durable before anything of the partition is paid for."""
         self._starts[partition] = done
+        self._wake.set()
+
+    def advance(self, partition: Partition) -> None:
+        """A partition can be committed further without an outcome: what it passed over holds no record."""
+        self._advanced.add(partition)
         self._wake.set()
 
     async def run(self) -> None:
@@ -171,6 +177,7 @@ class Commits:
         """The outcomes and starts of the next attempt, taken out of what waits; None if there is nothing live."""
         self._drop_dead()
         starts, self._starts = self._starts, {}
+        advanced, self._advanced = self._advanced, set()
         if self._suspects:
             chosen = [self._suspects.pop()]
         else:
@@ -182,9 +189,8 @@ class Commits:
             self._waiting_bytes -= sum(settled.size for settled in chosen)
         if not (self._waiting or self._suspects):
             self._wake.clear()
-        if not (chosen or starts):
-            return None
-        return _Batch(chosen, starts | _maps(chosen))
+        batch = _Batch(chosen, starts | _further(advanced) | _maps(chosen))
+        return batch if batch.maps else None
 
     def _attempt_for(self, batch: _Batch) -> Attempt | None:
         """The attempt; None while we are no member of the group. Metadata first, liveness after (`assignment`)."""
@@ -257,6 +263,7 @@ class Commits:
         self._waiting_bytes += sum(settled.size for settled in batch.outcomes)
         chosen = {settled.partition for settled in batch.outcomes}
         self._starts |= {p: done for p, done in batch.maps.items() if p not in chosen and p.tracker is None}
+        self._advanced |= {p for p in batch.maps if p not in chosen and p.tracker is not None}
         self._wake.set()
 
     def _set_aside(self, batch: _Batch, ending: Ending) -> None:
@@ -286,9 +293,16 @@ class Commits:
             self._suspects = [s for s in self._suspects if s.partition not in dead]
             self._waiting_bytes = sum(settled.size for settled in self._waiting)
         self._starts = {p: done for p, done in self._starts.items() if self._live(p)}
+        self._advanced = {p for p in self._advanced if self._live(p)}
 
     def _live(self, partition: Partition) -> bool:
         return self._assignment.live(partition.id, partition.epoch)
+
+
+def _further(partitions: Iterable[Partition]) -> dict[Partition, DoneMap]:
+    """What can be committed of partitions without an outcome, where that is more than is committed already."""
+    plans = {p: p.tracker.plan(()) for p in partitions if p.tracker is not None}
+    return {p: done for p, done in plans.items() if p.tracker is not None and done != p.tracker.committed}
 
 
 def _maps(outcomes: Sequence[Settled]) -> dict[Partition, DoneMap]:

@@ -52,6 +52,9 @@ class Owner(Protocol):
     def revoked(self, partitions: list[TopicPartition], lost: bool, released: threading.Event) -> None:
         """Let go of partitions, then set `released`. `lost`: they may belong to another already."""
 
+    def reached_end(self, partition: TopicPartition, offset: int) -> None:
+        """Everything before `offset` was read: the end of a partition for now."""
+
     def out_of_range(self, partition: TopicPartition, detail: str) -> None:
         """A partition's position left the log; it has stopped delivering."""
 
@@ -107,6 +110,7 @@ class Intake:
         self._untaken = threading.Semaphore(MAX_BATCHES_UNTAKEN)
         self._stopping = threading.Event()
         self._assigned: set[TopicPartition] = set()
+        self._ends: list[tuple[TopicPartition, int]] = []
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self.ticked_s = time.monotonic()
 
@@ -211,12 +215,15 @@ class Intake:
         if message is None:
             return
         batch = [record for m in (message, *consumer.consume(MAX_BATCH - 1, 0)) if (record := self._record(m))]
+        ends, self._ends = self._ends, []
         if batch:
             while not self._untaken.acquire(timeout=1):
                 if self._stopping.is_set():
                     return
             reach("received")
             self._owner.received(batch, self._untaken.release)
+        for partition, offset in ends:
+            self._owner.reached_end(partition, offset)
 
     def _tick(self, consumer: Consumer | None) -> None:
         self.ticked_s = time.monotonic()
@@ -229,7 +236,11 @@ class Intake:
         topic, partition = message.topic(), message.partition()
         if error is None:
             return record_from(message)
-        if error.code() == KafkaError._AUTO_OFFSET_RESET and topic is not None and partition is not None:  # noqa: SLF001
+        if topic is None or partition is None:
+            self._owner.trouble(error)
+        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  (librdkafka's local codes are spelt so)
+            self._ends.append((TopicPartition(topic, partition), message.offset() or 0))
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             self._owner.out_of_range(TopicPartition(topic, partition), error.str())
         else:
             self._owner.trouble(error)

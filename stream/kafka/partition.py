@@ -63,6 +63,7 @@ class Partition:
     waiting_bytes: int = 0
     uncommitted: int = 0
     out_of_range: str = ""
+    doubted: set[tuple[int, int]] = field(default_factory=set)
 
     @property
     def idle(self) -> bool:

@@ -52,7 +52,8 @@ class Parts:
     make_intake: a member of the group that reports to the given owner. make_committer: given how to commit offsets as
     that member (at least once needs it). judge: where partitions start (blocking; raises KafkaException or one of our
     errors while the broker can't be asked). admissions: gates by provider name. topic_ids: of the request topics, as
-    they are now. broker_answers: whether one does, within seconds (blocking).
+    they are now. broker_answers: whether one does, within seconds (blocking). holds_no_record: whether a range that
+    was passed over is empty indeed (blocking; raises KafkaException); None where reading can't skip.
     """
 
     make_intake: Callable[[Assignment, Owner], Reader]
@@ -66,6 +67,7 @@ class Parts:
     watch: Watch
     now_ms: Callable[[], int]
     make_thread: Callable[[str], Serial] = SerialThread
+    holds_no_record: Callable[[TopicPartition, int, int], bool] | None = None
 
 
 class Worker:
@@ -104,6 +106,7 @@ class Worker:
         )
         self._starting = parts.make_thread("starter")
         self._asking = parts.make_thread("broker-watch")
+        self._gaps = parts.make_thread("gaps")
         self._stopping = asyncio.Event()
         self._failure: asyncio.Future[None] = self._loop.create_future()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -168,7 +171,19 @@ class Worker:
                     self._begin_again(partition)
                 case Delivery.SKIP:
                     pass
+        for key in {(record.topic, record.partition) for record in batch}:
+            self._doubt_gaps(self._partitions.get(key))
         self._flow.scheduler.pump()
+
+    def reached_end(self, id_: TopicPartition, offset: int) -> None:
+        """The end of a partition: what stands between its last record and here holds none (transaction markers)."""
+        partition = self._partitions.get((id_.topic, id_.partition))
+        if partition is None or partition.phase is not Phase.RUNNING or partition.tracker is None:
+            return
+        partition.tracker.passed(offset)
+        self._doubt_gaps(partition)
+        if partition.idle:
+            self._commits.advance(partition)
 
     def assigned(self, begun: list[tuple[TopicPartition, int]]) -> None:
         """Partitions are ours: find out where they start."""
@@ -260,6 +275,37 @@ class Worker:
         partition.stop = stopped
         partition.phase = Phase.STOPPED
         self._watch.stopped(str(partition.id), stopped.cause, stopped.detail, stopped.remedy)
+
+    def _doubt_gaps(self, partition: Partition | None) -> None:
+        """Have the gaps that reading left confirmed by somebody else."""
+        if partition is None or partition.tracker is None or not partition.tracker.unproven:
+            return
+        for gap in partition.tracker.unproven - partition.doubted:
+            partition.doubted.add(gap)
+            self._spawn(self._prove(partition, partition.tracker, gap))
+
+    async def _prove(self, partition: Partition, tracker: OffsetTracker, gap: tuple[int, int]) -> None:
+        """A gap without records counts as finished. One with records means that they were never delivered to us: the
+        partition is read again from its commit."""
+        look = self._parts.holds_no_record
+        while self._live(partition):
+            try:
+                empty = look is None or await self._gaps.run(lambda: look(partition.id, *gap))
+            except KafkaException as error:
+                self._watch.trouble(f"{partition.id}: a gap could not be looked into yet: {error.args[0].str()}")
+                await asyncio.sleep(_START_AGAIN_S)
+                continue
+            if not self._live(partition):
+                return
+            if empty:
+                tracker.prove(gap)
+                self._commits.advance(partition)
+            else:
+                self._watch.trouble(
+                    f"{partition.id}: offsets {gap[0]} to {gap[1] - 1} were skipped; reading them again"
+                )
+                self._begin_again(partition)
+            return
 
     def _judge_again_when_idle(self, partition: Partition) -> None:
         if partition.out_of_range and partition.idle and partition.phase is Phase.RUNNING:
@@ -416,6 +462,9 @@ class _OnLoop:
 
     def revoked(self, partitions: list[TopicPartition], lost: bool, released: threading.Event) -> None:
         self._report(self._worker.revoked, partitions, lost, released)
+
+    def reached_end(self, partition: TopicPartition, offset: int) -> None:
+        self._report(self._worker.reached_end, partition, offset)
 
     def out_of_range(self, partition: TopicPartition, detail: str) -> None:
         self._report(self._worker.out_of_range, partition, detail)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -20,6 +21,8 @@ from stream.app import WorkerOptions
 from stream.core.errors import FencedError
 from stream.core.records import ModelCall
 from stream.kafka import commits
+from stream.kafka.assignment import TopicPartition as Partition
+from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.local import LocalKafka
 from tests.support.in_process_worker import Running, ScriptedProvider, request, running, settings_for, with_kafka
 from tests.support.kafka import Topics, Unsent, create_topic, create_topics, produce
@@ -128,6 +131,59 @@ async def test_a_5_mb_value_and_foreign_and_forged_headers_are_processed(
     assert ("x-binary", b"\xff\x00") in letter.headers
     assert [value for name, value in letter.headers if name == "llm.source.offset"] == [b"1"]
     assert "llm.corrects" not in letter.headers_by
+
+
+async def test_transactional_requests_leave_no_gap_behind(
+    kafka: LocalKafka, topics: MakeTopics, tmp_path: Path
+) -> None:
+    """Markers and aborted records are passed over, and the commit comes to the very end of the log."""
+    mine = topics(1)
+    producer = Producer(
+        {"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": mine.requests, "log_level": 3}
+    )
+    producer.init_transactions(20)
+    for number, keep in enumerate([True, False, True, False]):
+        producer.begin_transaction()
+        for part in range(3):
+            unsent = request(f"{number}.{part}")
+            producer.produce(mine.requests, unsent.value)
+        producer.flush(20)
+        producer.commit_transaction(20) if keep else producer.abort_transaction(20)
+    provider = ScriptedProvider()
+    settings = settings_for(kafka.bootstrap_servers, mine, tmp_path)
+    end = 16  # 12 records and 4 markers
+    bystander = GroupOffsets(settings)
+    partition = Partition(mine.requests, 0)
+    async with running(settings, provider) as run:
+        await until_visible(run, 6)
+        await wait_until_async(
+            lambda: asyncio.to_thread(lambda: bystander.committed([partition])[partition][0] == end),
+            20,
+            lambda: str(bystander.committed([partition])),
+        )
+    bystander.close()
+    assert sorted(provider.called) == ["0.0", "0.1", "0.2", "2.0", "2.1", "2.2"]
+
+
+async def test_records_that_reading_skipped_are_found_and_read_again(
+    kafka: LocalKafka, topics: MakeTopics, tmp_path: Path
+) -> None:
+    """A consumer that jumps ahead for whatever reason must not turn records into lost ones."""
+    mine = topics(1)
+    sent = produce(kafka.bootstrap_servers, mine.requests, [request(f"{n}") for n in range(10)])
+    provider = ScriptedProvider()
+    async with running(settings_for(kafka.bootstrap_servers, mine, tmp_path), provider) as run:
+        await until_visible(run, 10)
+        (partition,) = run.worker._partitions.values()
+        run.worker._intake.pause(partition.id)
+        await asyncio.sleep(0.3)
+        more = await asyncio.to_thread(
+            produce, kafka.bootstrap_servers, mine.requests, [request(f"{n}") for n in range(10, 20)]
+        )
+        run.worker._intake.begin(partition.id, partition.epoch, 15)  # the jump
+        await until_visible(run, 20)
+        assert any("were skipped" in trouble for trouble in run.seen.troubles)
+    assert_once_each(kafka, mine, sent + more)
 
 
 async def test_requests_of_a_key_run_one_at_a_time_and_in_order(

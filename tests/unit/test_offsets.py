@@ -77,6 +77,12 @@ def test_the_layout_is_the_contract() -> None:
     assert raw[4:] == bytes(range(8)) + (258).to_bytes(8, "big") + (7).to_bytes(4, "big") + b"\x00\x05"
 
 
+def prove_all(tracker: OffsetTracker) -> None:
+    """Somebody looked into every gap and found no record."""
+    for gap in sorted(tracker.unproven):
+        tracker.prove(gap)
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[int, list[int], list[list[int]]]:
     """A start, the offsets that hold records, and the order in which attempts finish them, some never."""
@@ -99,6 +105,8 @@ def test_a_commit_never_passes_an_unfinished_offset_and_marks_exactly_what_is_fi
     tracker = OffsetTracker(DoneMap(start))
     for offset in offsets:
         assert tracker.delivered(offset, 1) is Delivery.RUN
+        if data.draw(st.booleans()):
+            prove_all(tracker)
     finished: set[int] = set()
     for attempt in attempts:
         done = tracker.plan((offset, 1) for offset in attempt)
@@ -131,13 +139,40 @@ def test_all_finished_means_that_the_base_is_the_position() -> None:
     for offset in (10, 11, 15):
         tracker.delivered(offset, None)
     tracker.passed(20)
+    prove_all(tracker)
     assert tracker.plan([(11, None), (15, None), (10, None)]) == DoneMap(20)
+
+
+def test_a_single_offset_passed_over_is_a_transaction_marker() -> None:
+    tracker = OffsetTracker(DoneMap(0))
+    tracker.delivered(0, None)
+    tracker.delivered(2, None)
+    assert not tracker.unproven
+    assert tracker.plan([(0, None), (2, None)]) == DoneMap(3)
+
+
+def test_a_longer_gap_holds_the_commit_back_until_somebody_else_has_looked() -> None:
+    tracker = OffsetTracker(DoneMap(0))
+    tracker.delivered(0, None)
+    tracker.delivered(5, None)
+    assert tracker.unproven == {(1, 5)}
+    assert tracker.plan([(0, None), (5, None)]) == DoneMap(1, 0b1_0000)
+    tracker.prove((1, 5))
+    assert tracker.plan([(0, None), (5, None)]) == DoneMap(6)
+
+
+def test_reading_back_is_no_gap() -> None:
+    tracker = OffsetTracker(DoneMap(10))
+    tracker.passed(4)
+    assert tracker.position == 10
+    assert not tracker.unproven
 
 
 def test_a_gap_wider_than_the_window_is_crossed_once_what_lies_before_it_is_finished() -> None:
     tracker = OffsetTracker(DoneMap(0))
     tracker.delivered(0, None)
     tracker.delivered(1_000_000, None)
+    prove_all(tracker)
     waiting = tracker.plan([])
     assert waiting.base == 0
     assert waiting.bits.bit_length() <= WINDOW
