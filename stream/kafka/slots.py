@@ -37,10 +37,10 @@ class Slots:
         try:
             await waiter
         except asyncio.CancelledError:
-            if waiter.cancelled():
-                self._waiters.remove(waiter)
-            else:
+            if not waiter.cancelled():
                 self.give()
+            elif waiter in self._waiters:  # `give` may have passed it over already
+                self._waiters.remove(waiter)
             raise
 
     def give(self) -> None:
