@@ -109,12 +109,12 @@ class PoolSettings(Section):
 
     models: list[str] = ["*"]
     """The models that share it; `*` stands for any characters."""
-    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
-    """Unset: as the provider's headers say."""
-    input_tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
-    """Unset: as the provider's headers say."""
-    output_tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
-    """Unset: as the provider's headers say."""
+    requests_per_minute: Annotated[int, Field(ge=1)] = 4_000
+    """A ceiling; the provider's own answers win when lower."""
+    input_tokens_per_minute: Annotated[int, Field(ge=1)] = 2_000_000
+    """A ceiling; the provider's own answers win when lower."""
+    output_tokens_per_minute: Annotated[int, Field(ge=1)] = 400_000
+    """A ceiling; the provider's own answers win when lower."""
 
 
 class ProviderSettings(Section):

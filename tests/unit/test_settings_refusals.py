@@ -73,7 +73,7 @@ def test_a_key_that_is_not_built_yet_is_refused_unless_it_stands_at_its_default(
         in problem
     )
     if key.default is not None:
-        (tmp_path / "llm-stream.toml").write_text(f"[{'.'.join(path[:-1])}]\n{path[-1]} = {key.default!r}")
+        (tmp_path / "llm-stream.toml").write_text(f"{start}[{'.'.join(path[:-1])}]\n{path[-1]} = {key.default!r}")
         assert load(tmp_path / "llm-stream.toml", {}).settings
 
 
