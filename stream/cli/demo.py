@@ -33,10 +33,10 @@ def demo(
 
     console = Console(highlight=False, markup=False, emoji=False)
     repaints = console.is_terminal and not console.is_dumb_terminal
-    sys.stdout.write("llm-stream demo: starting, the SDKs take a moment to load ..." + ("" if repaints else "\n"))
+    sys.stdout.write("llm-stream demo: starting ..." + ("" if repaints else "\n"))
     sys.stdout.flush()
     try:
-        from stream.cli.accounts_in_words import sentences  # after that line: the SDKs take seconds to load
+        from stream.cli.accounts_in_words import sentences  # after that line: this takes a second
         from stream.demo.run import Wishes
         from stream.demo.run import demo as run
 

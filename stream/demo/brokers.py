@@ -23,7 +23,7 @@ from stream.settings.model import KafkaSettings, TopicSettings
 
 GROUP = "llm-stream-demo"
 LOCAL = "local"
-_ANSWERS_WITHIN_S = 6.0
+_ANSWERS_WITHIN_S = 5.0
 _PARTITIONS = 4  # the mock cluster has no choice; the others do as it does
 _MAX_IN_FLIGHT = 64
 _DRAIN_S = 5.0

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 
 from stream import app
 from stream.core.errors import DependencyError
@@ -27,6 +28,8 @@ from stream.kafka.reconcile import Question, Report, reconcile
 from stream.kafka.sending import Delivered
 from stream.kafka.topic_watch import TopicWatch
 from stream.kafka.worker import Worker
+from stream.providers.prices import Prices
+from stream.settings import Settings
 from stream.simulator import Simulator
 from stream.tasks import Catalogue
 
@@ -63,12 +66,13 @@ class Ending:
 
 
 class Stage:
-    """Where events and figures go: the show, with its clock."""
+    """Where events and figures go: the show, with its clock. view: gives the figures; set it to what is to be seen."""
 
-    def __init__(self, show: Show, started_s: float) -> None:
-        """started_s: the monotonic moment from which seconds count."""
+    def __init__(self, show: Show, started_s: float, records: int) -> None:
+        """started_s: the monotonic moment from which seconds count. records: how many there will be."""
         self._show = show
         self._started_s = started_s
+        self.view: Callable[[], View] = lambda: View(self.at_s, Act.START, records)
 
     @property
     def at_s(self) -> float:
@@ -80,12 +84,12 @@ class Stage:
         self._show.event(Event(self.at_s, text, tone))
 
     @asynccontextmanager
-    async def painting(self, view: Callable[[], View]) -> AsyncIterator[None]:
+    async def painting(self) -> AsyncIterator[None]:
         """The figures are shown as long as the block lasts, and once more at its end."""
 
         async def paint() -> None:
             while True:
-                self._show.update(view())
+                self._show.update(self.view())
                 await asyncio.sleep(_PAINT_EVERY_S)
 
         task = asyncio.create_task(paint())
@@ -95,8 +99,20 @@ class Stage:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-            self._show.update(view())
+            self._show.update(self.view())
             self._show.close()
+
+
+def load_sdks(settings: Settings, tasks: Catalogue) -> None:
+    """Import what the providers need, which takes seconds: in a thread, while a broker starts.
+
+    Only a head start: what isn't loaded here is loaded when a provider is made.
+    """
+    Prices({}, {})
+    for version in tasks.versions():
+        configured = settings.providers.get(version.provider)
+        with suppress(ModuleNotFoundError):
+            import_module(f"stream.providers.{configured.kind if configured else version.provider}")
 
 
 class Performance:
@@ -116,6 +132,7 @@ class Performance:
         self._watch = Observation(stage.say, lambda: self._worker.figures().waiting if self._worker else 0)
         self._worker: Worker | None = None
         self._working: asyncio.Task[None] | None = None
+        stage.view = self.view
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -137,6 +154,7 @@ class Performance:
 
     async def acts(self) -> None:
         """Everything up to the last outcome. Raises DependencyError for a Kafka that doesn't play along."""
+        self._stage.say("a worker joins its group, which takes a few seconds", "quiet")
         await self._until(lambda: self._watch.reading, _JOIN_WITHIN_S, "the worker could not join its group")
         self._enter(Act.CALM)
         sending_ = asyncio.create_task(asyncio.to_thread(self._send))
@@ -160,6 +178,12 @@ class Performance:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({sending_})
         self._enter(Act.ACCOUNTS)
+
+    async def stay(self) -> None:
+        """Until the worker ends, which only trouble makes it do. Raises what broke it."""
+        if self._working is not None:
+            await asyncio.wait({self._working})
+            self._working.result()
 
     async def settle(self) -> Ending:
         """The accounts, and the proof. Raises ConfigError, DependencyError."""

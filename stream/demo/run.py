@@ -5,6 +5,7 @@ import shlex
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from stream import app
 from stream.demo import accounts_page
 from stream.demo.brokers import LOCAL, Ground, ground
 from stream.demo.page import Page
-from stream.demo.performance import Ending, Performance, Stage
+from stream.demo.performance import Ending, Performance, Stage, load_sdks
 from stream.demo.plot import plot_for
 from stream.demo.requests import requests, without_own_topics
 from stream.demo.samples import Sample, own_tasks, samples_of
@@ -104,28 +105,35 @@ class _Demo:
 
     async def _whole(self) -> int:
         wishes = self._wishes
-        screen = show(self._console, intro(wishes, self._tasks))
-        stage = Stage(screen, time.monotonic())
-        plot = plot_for(wishes.records)
-        async with ground(wishes.kafka, self._settings, stage.say) as found:
-            topic = found.settings.topics.requests[0]
-            outgoing = requests(self._samples, wishes.records, wishes.seed, topic, app.CLOCK.now_ms)
-            performance = Performance(found, self._tasks, outgoing, plot, wishes.seed, stage)
-            if wishes.keep:
-                async with performance.running():
-                    async with stage.painting(performance.view):
+        stage = Stage(show(self._console, intro(wishes, self._tasks)), time.monotonic(), wishes.records)
+        async with AsyncExitStack() as shown:
+            await shown.enter_async_context(stage.painting())
+            loading = asyncio.create_task(asyncio.to_thread(load_sdks, self._settings, self._tasks))
+            async with ground(wishes.kafka, self._settings, stage.say) as found:
+                if not loading.done():
+                    stage.say("loading the providers' SDKs", "quiet")
+                await loading
+                performance = self._performance(found, stage)
+                if wishes.keep:
+                    async with performance.running():
                         await performance.acts()
                         self._ending = await performance.settle()
-                    self._tell(self._ending)
-                    self._print(kept(found, self._ending, wishes))
-                    await asyncio.Event().wait()
-            async with stage.painting(performance.view):
+                        await shown.aclose()
+                        self._tell(self._ending)
+                        self._print(kept(found, self._ending, wishes))
+                        await performance.stay()
                 async with performance.running():
                     await performance.acts()
                 self._ending = await performance.settle()
         self._tell(self._ending)
         self._print(afterwards(wishes, list(self._tasks.tasks)))
         return exit_code(self._ending)
+
+    def _performance(self, found: Ground, stage: Stage) -> Performance:
+        wishes = self._wishes
+        topic = found.settings.topics.requests[0]
+        outgoing = requests(self._samples, wishes.records, wishes.seed, topic, app.CLOCK.now_ms)
+        return Performance(found, self._tasks, outgoing, plot_for(wishes.records), wishes.seed, stage)
 
     def _tell(self, ending: Ending) -> None:
         group = ending.group_id
@@ -155,20 +163,20 @@ def intro(wishes: Wishes, tasks: Catalogue) -> list[str]:
 
 def afterwards(wishes: Wishes, tasks: Sequence[str]) -> list[Text]:
     """What to type next; none of it needs the broker that has ended."""
-    config = f" -c {shlex.quote(str(wishes.config))}" if wishes.config else ""
+    command = f"{wishes.program} -c {shlex.quote(str(wishes.config))}" if wishes.config else wishes.program
     rows = [
-        (f"{wishes.program}{config} try {tasks[-1]}", "one request from prompt to result; no Kafka, no key"),
-        (f"{wishes.program}{config} try {tasks[-1]} --fault truncate", "the same with a broken reply"),
-        (f"{wishes.program}{config} demo --keep", "this again, and time to look around"),
+        ("one request from prompt to result; needs no Kafka and no key", f"try {tasks[-1]}"),
+        ("the same with a broken reply", f"try {tasks[-1]} --fault truncate"),
+        ("this again, and time to look around", "demo --keep"),
     ]
     if not wishes.kafka:
-        rows.append((f"{wishes.program}{config} demo --kafka local", "this exactly once, on a real Kafka (Java 17+)"))
+        rows.append(("this exactly once, on a real Kafka (Java 17+)", "demo --kafka local"))
     paper = Page()
     paper.lines.append(Text())
     paper.title("Next")
-    width = max(len(command) for command, _ in rows)
-    for command, says in rows:
-        paper.line((f"{command:<{width}}", "bold"), (f"   {says}", "dim"))
+    for says, arguments in rows:
+        paper.line((f"# {says}", "dim"))
+        paper.line((f"{command} {arguments}", "bold"))
     return paper.lines
 
 

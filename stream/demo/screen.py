@@ -89,7 +89,7 @@ class Lines:
         self._print(Text(f"{event.at_s:6.1f} s  {printable_line(event.text)}", _TONES[event.tone]))
 
     def update(self, view: View) -> None:
-        if view.at_s - self._said_s >= LINE_EVERY_S:
+        if view.act is not Act.START and view.at_s - self._said_s >= LINE_EVERY_S:
             self._said_s = view.at_s
             self._print(Text(f"{view.at_s:6.1f} s  {figures(view)}"))
 

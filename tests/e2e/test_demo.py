@@ -28,10 +28,8 @@ def llm_stream(folder: Path, *arguments: str, name: str = "demo", **env: str) ->
 def accounts_in(output: str) -> dict[str, int]:
     """The figures of "The accounts"."""
     lines = output.partition("The accounts")[2].partition("Dead letters")[0]
-    return {
-        name.strip(): int(amount.replace(",", ""))
-        for amount, name in re.findall(r"([\d,]+) ([a-z ]+)$", lines, re.MULTILINE)
-    }
+    figures = re.findall(r"([\d,]+) ([a-z ]+)$", lines, re.MULTILINE)
+    return {name.strip(): int(amount.replace(",", "")) for amount, name in figures}
 
 
 def assert_balanced(output: str, records: int) -> None:

@@ -80,11 +80,12 @@ def piped() -> tuple[Console, io.StringIO]:
     return Console(file=out, force_terminal=False, highlight=False, markup=False), out
 
 
-def test_outside_a_terminal_there_is_a_line_for_each_event_and_figures_every_two_seconds() -> None:
+def test_outside_a_terminal_there_is_a_line_for_each_event_and_once_it_has_begun_figures_every_two_seconds() -> None:
     console, out = piped()
     lines = show(console, INTRO)
     assert isinstance(lines, Lines)
     lines.event(Event(0.5, "a \x1b[31mbroker\x1b[0m came"))
+    lines.update(View(9.0, Act.START, 200))
     for at_s in (0.6, 1.9, 2.1, 2.5, 3.9, 4.2):
         lines.update(replace(VIEW, at_s=at_s))
     lines.close()
