@@ -65,7 +65,6 @@ def text(headers: Headers | None, name: str) -> str | None:
 
 def integer(headers: Headers | None, name: str) -> int | None:
     """The last value of a header as a decimal integer of at most 19 digits; None if it isn't one."""
-    value = text(headers, name)
-    if value is None or not value.isascii() or not value.lstrip("-").isdigit() or len(value) > 20:
-        return None
-    return int(value)
+    value = text(headers, name) or ""
+    digits = value.removeprefix("-")
+    return int(value) if digits.isascii() and digits.isdigit() and len(digits) <= 19 else None
