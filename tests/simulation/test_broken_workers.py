@@ -48,6 +48,12 @@ def passes_unfinished_offsets(
     return real(self, outcomes).advanced_to(max((offset for offset, _ in outcomes), default=0))
 
 
+def believes_every_gap(self: OffsetTracker, offset: int) -> None:
+    if offset > self.position:
+        self._gaps.append((self.position, offset))
+        self.position = offset
+
+
 def takes_unknown_for(result: Result) -> Callable[..., Ending]:
     def resolved(self: TransactionalCommitter, attempt: Any, reason: str) -> Ending:
         self._opened()
@@ -92,6 +98,7 @@ RULES: dict[str, tuple[str, Any, str, Callable[..., Any] | Callable[..., Awaitab
         "_resolved",
         takes_unknown_for(Result.COMMITTED),
     ),
+    "what reading passed over is looked into": ("drawn", OffsetTracker, "passed", believes_every_gap),
     "outcomes go before offsets": ("drawn", PlainCommitter, "_attempted", offsets_before_outcomes),
     "one request of a key at a time": (
         "drawn",

@@ -72,7 +72,8 @@ class Broker:
     """See the module.
 
     shown: records in the order in which they became visible. history: all commits of the group. trouble: what goes
-    wrong with a request (`simulated_link`). refuses: whether a record is one that no topic takes.
+    wrong with a request (`simulated_link`). refuses: whether a record is one that no topic takes. skips: whether a
+    consumer that has come to an offset goes on a few records behind it, as librdkafka was seen to do.
     """
 
     def __init__(self, world: World, partitions: Iterable[TopicPartition], *, transaction_timeout_s: float) -> None:
@@ -86,6 +87,7 @@ class Broker:
         self.history: list[Commit] = []
         self.offsets: dict[TopicPartition, Committed] = {}
         self.refuses: Callable[[Outgoing], bool] = lambda _: False
+        self.skips: Callable[[int], bool] = lambda _: False
         self.on_append: list[Callable[[], None]] = []
         self._producers: dict[str, _Producer] = {}
         self._timeout_s = transaction_timeout_s

@@ -28,13 +28,17 @@ Rebalanced = Callable[[Any, list[Position]], None]
 class SimulatedMessage:
     """A confluent_kafka.Message."""
 
-    def __init__(self, partition: TopicPartition, record: Record | None, error: KafkaError | None = None) -> None:
+    def __init__(self, partition: TopicPartition, record: Record | None, end: int | None = None) -> None:
+        """end: None for a record, else that of the partition, which is an event."""
         self._partition = partition
         self._record = record
-        self._error = error
+        self._end = end
 
     def error(self) -> KafkaError | None:
-        return self._error
+        return None if self._end is None else KafkaError(KafkaError._PARTITION_EOF)
+
+    def offset(self) -> int | None:
+        return self._end if self._record is None else self._record.offset
 
     def topic(self) -> str:
         return self._partition.topic
@@ -50,10 +54,11 @@ class SimulatedMessage:
 
 
 class _Fetch:
-    """How reading one assigned partition stands. position: None: at the end."""
+    """How reading one assigned partition stands. position: None: at the end. told: the end that was reported last."""
 
     def __init__(self) -> None:
         self.position: int | None = None
+        self.told: int | None = None
         self.paused = False
 
 
@@ -113,7 +118,7 @@ class SimulatedConsumer:
 
     def seek(self, position: Position) -> None:
         (fetch,) = self._fetches([position])
-        fetch.position = position.offset
+        fetch.position, fetch.told = position.offset, None
 
     def incremental_assign(self, positions: Iterable[Position]) -> None:
         for position in positions:
@@ -250,7 +255,7 @@ class SimulatedConsumer:
         process.world.push(process.world.now_s + 0.003, process, process.poke)
 
     def _next(self) -> SimulatedMessage | None:
-        """The next record of some partition that isn't paused."""
+        """The next record of some partition that isn't paused; or that its end was reached."""
         if not self._broker.up:
             return None
         partitions = list(self._fetching)
@@ -260,8 +265,14 @@ class SimulatedConsumer:
             while not fetch.paused and fetch.position is not None and fetch.position < len(log):
                 record = log[fetch.position]
                 fetch.position += 1
-                if record is not None:
+                if fetch.position + 2 < len(log) and self._broker.skips(fetch.position):
+                    fetch.position += 1  # two at least: one alone is taken for a marker
+                elif record is not None:
                     return SimulatedMessage(partition, record)
+            if not fetch.paused and fetch.position is not None and fetch.told != fetch.position:
+                fetch.told = fetch.position
+                if fetch.position >= len(log):
+                    return SimulatedMessage(partition, None, len(log))
         return None
 
     def _fetches(self, positions: Iterable[Position]) -> list[_Fetch]:

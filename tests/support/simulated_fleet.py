@@ -45,6 +45,9 @@ class _Told(Watch):
         self._fleet = fleet
         self._process = process
 
+    def assigned(self, partitions: Iterable[str]) -> None:
+        self._fleet.excuses += [Excuse(self._process.time(), self._process.name, each) for each in partitions]
+
     def revoked(self, partitions: Iterable[str], *, lost: bool, cancelled: int, seconds: float) -> None:
         for partition in partitions:
             self._fleet.excuses.append(Excuse(self._process.time() - seconds, self._process.name, partition))
@@ -90,11 +93,15 @@ class Fleet:
         self.broker.trouble = self._trouble
         self.unwanted = {asked.id for asked in plan.asked if self._chance.random() < 0.1 and plan.refused_until_s}
         self.broker.refuses = self._refused
+        self.broker.skips = lambda _: self.world.now_s < plan.troubled_until_s and self._chance.random() < plan.skips
 
     def findings(self) -> list[str]:
-        """Everything that is wrong with the run."""
+        """Everything that is wrong with the run. A key whose outcome was refused, and any where the consumer left out
+        records, has no order to keep."""
         unordered = {record.key for id_, record in self.records.items() if id_ in self.unwanted}
-        ordered = {a.key for a in self.plan.asked if a.key is not None and self.plan.keyed} - unordered
+        ordered = {
+            a.key for a in self.plan.asked if a.key is not None and self.plan.keyed and not self.plan.skips
+        } - unordered
         return self.defects + findings(
             self.broker, self.calls, self.excuses, transactional=self.plan.transactional, ordered=ordered
         )
@@ -280,6 +287,9 @@ class Fleet:
             broker_answers=lambda: self.broker.up,
             watch=_Told(self, process),
             now_ms=clock.now_ms,
+            holds_no_record=lambda partition, start, end: link.ask(
+                "look", lambda: not any(self.broker.requests[partition][start:end]), 10.0
+            ),
         )
 
     def _provider(self, process: Process, clock: WallClock) -> tuple[Any, Mapping[str, Any]]:

@@ -34,7 +34,8 @@ class Mishap:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run. troubles: chance per request to the broker that it goes wrong, by how (`simulated_link`)."""
+    """A run. troubles: chance per request to the broker that it goes wrong, by how (`simulated_link`). skips: chance
+    per record that the consumer leaves out some."""
 
     seed: int
     workers: int = 1
@@ -49,6 +50,7 @@ class Plan:
     provider_faults: float = 0.0
     gated: bool = False
     refused_until_s: float = 0.0
+    skips: float = 0.0
     asked: tuple[Asked, ...] = ()
     mishaps: tuple[Mishap, ...] = ()
     troubles: dict[str, float] = field(default_factory=dict)
@@ -81,6 +83,7 @@ def drawn(seed: int) -> Plan:
         provider_faults=rand.choice((0.0, 0.0, 0.2)),
         gated=rand.random() < 0.2,
         refused_until_s=rand.choice((0.0, 0.0, 0.0, 0.0, 3.0)),
+        skips=rand.choice((0.0, 0.0, 0.0, 0.0, 0.1)),
         asked=tuple(_asked(rand, number, partitions, busy_s) for number in range(rand.randint(15, 45))),
         mishaps=tuple(_mishap(rand, workers, busy_s) for _ in range(rand.choice((0, 1, 2, 4)))),
     )

@@ -1,0 +1,409 @@
+"""What becomes of an attempt in trouble, case by case: never guessed, never published twice."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from stream.core.errors import FencedError
+from stream.core.records import Outgoing
+from stream.kafka import committer as committer_module
+from stream.kafka.assignment import TopicPartition
+from stream.kafka.committer import Attempt, Ending, Parcel, PlainCommitter, Result, TransactionalCommitter
+
+HERE = TopicPartition("requests", 0)
+THERE = TopicPartition("requests", 1)
+MAP = "ls1.map"
+
+
+def trouble(code: int, **flags: bool) -> KafkaException:
+    return KafkaException(KafkaError(code, **flags))
+
+
+TIMED_OUT = trouble(KafkaError._TIMED_OUT, retriable=True)
+ABORTABLE = trouble(KafkaError.ILLEGAL_GENERATION, txn_requires_abort=True)
+FATAL = trouble(KafkaError.UNKNOWN, fatal=True)
+UNCLASSIFIED = trouble(KafkaError.UNKNOWN)
+FENCED = trouble(KafkaError._FENCED, fatal=True)
+REFUSED = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+
+
+class ScriptedProducer:
+    """Does what it is told: `script` has what each call of a method raises, in turn; None: it goes well. `refuses`:
+    topics whose records come back refused."""
+
+    def __init__(self, script: dict[str, list[Exception | None]], refuses: Sequence[str] = ()) -> None:
+        self._script = script
+        self._refuses = refuses
+        self._reports: list[tuple[str, Callable[[Any, Any], None]]] = []
+        self.calls: list[str] = []
+        self.produced: list[str] = []
+        self.offsets: list[tuple[str, int, int, str]] = []
+        self.metadata = b""
+        self.undelivered = 0
+
+    def _step(self, name: str) -> None:
+        self.calls.append(name)
+        planned = self._script.get(name, [])
+        if planned and (error := planned.pop(0)) is not None:
+            raise error
+
+    def init_transactions(self, timeout_s: float) -> None:
+        self._step("init")
+
+    def begin_transaction(self) -> None:
+        self._step("begin")
+
+    def produce(self, topic: str, value: Any, key: Any, *, headers: Any, on_delivery: Any, partition: int = -1) -> None:
+        self._step("produce")
+        self.produced.append(topic)
+        self._reports.append((topic, on_delivery))
+
+    def poll(self, timeout_s: float) -> int:
+        self._step("poll")
+        return 0
+
+    def flush(self, timeout_s: float) -> int:
+        self._step("flush")
+        self._deliver()
+        return self.undelivered
+
+    def send_offsets_to_transaction(self, offsets: Any, metadata: bytes, timeout_s: float) -> None:
+        self.metadata = metadata
+        self._step("offsets")
+        self.offsets = [(o.topic, o.partition, o.offset, o.metadata) for o in offsets]
+
+    def commit_transaction(self, timeout_s: float) -> None:
+        self._deliver()
+        self._step("commit")
+
+    def abort_transaction(self, timeout_s: float) -> None:
+        self._step("abort")
+
+    def _deliver(self) -> None:
+        for topic, report in self._reports:
+            report(REFUSED if topic in self._refuses else None, None)
+        self._reports.clear()
+
+
+Found = dict[TopicPartition, tuple[int, str]]
+
+
+class Bench:
+    """A committer whose producers are these, in turn, and whose group has committed `found`."""
+
+    def __init__(
+        self, *producers: ScriptedProducer, found: dict[TopicPartition, tuple[int, str]] | None = None
+    ) -> None:
+        self.producers = list(producers)
+        self.found: Any = found or {}
+        self.lookups: list[list[TopicPartition]] = []
+        self.lookup_errors: list[KafkaException] = []
+        self._made = 0
+        self.committer = TransactionalCommitter(self._make, self._lookup, "group.host.0")  # type: ignore[arg-type]
+
+    def _make(self) -> ScriptedProducer:
+        self._made += 1
+        return self.producers[self._made - 1]
+
+    def _lookup(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int | None, str | None]]:
+        self.lookups.append(list(partitions))
+        if self.lookup_errors:
+            raise self.lookup_errors.pop(0)
+        return {partition: self.found.get(partition, (None, None)) for partition in partitions}
+
+    def attempt(self, **changes: Any) -> Ending:
+        return self.committer.attempt(attempt(**changes))
+
+
+def attempt(
+    topics: Sequence[str] = ("results",),
+    partitions: Sequence[TopicPartition] = (HERE,),
+    still_ours: Callable[[TopicPartition], bool] = lambda _: True,
+) -> Attempt:
+    parcels = tuple(Parcel((Outgoing(topic, b"k", b"v", ()),)) for topic in topics)
+    return Attempt(parcels, tuple((partition, 7, MAP) for partition in partitions), b"member", still_ours)
+
+
+LANDED = {HERE: (7, MAP)}
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committer_module.time, "sleep", lambda _: None)
+
+
+def test_an_attempt_publishes_outcomes_and_offsets_with_their_maps_in_one_transaction() -> None:
+    producer = ScriptedProducer({})
+    assert Bench(producer).attempt(topics=("results", "dlq")) == Ending(Result.COMMITTED)
+    assert producer.calls == ["init", "begin", "produce", "produce", "offsets", "commit"]
+    assert producer.produced == ["results", "dlq"]
+    assert producer.offsets == [("requests", 0, 7, MAP)]
+    assert producer.metadata == b"member"
+
+
+def test_one_producer_serves_many_attempts() -> None:
+    bench = Bench(ScriptedProducer({}))
+    assert [bench.attempt().result for _ in range(3)] == [Result.COMMITTED] * 3
+    assert bench.producers[0].calls.count("init") == 1
+
+
+@pytest.mark.parametrize("step", ["offsets", "commit"])
+def test_a_time_out_is_asked_again_for_that_resumes_it(step: str) -> None:
+    producer = ScriptedProducer({step: [TIMED_OUT, TIMED_OUT, None]})
+    assert Bench(producer).attempt().result is Result.COMMITTED
+    assert producer.calls.count(step) == 3
+    assert "abort" not in producer.calls
+
+
+@pytest.mark.parametrize("step", ["produce", "offsets", "commit"])
+def test_an_error_that_wants_an_abort_is_aborted_and_the_producer_kept(step: str) -> None:
+    bench = Bench(ScriptedProducer({step: [ABORTABLE]}))
+    assert bench.attempt().result is Result.ABORTED
+    assert bench.attempt().result is Result.COMMITTED
+    assert bench.producers[0].calls.count("abort") == 1
+    assert bench.lookups == []
+
+
+def test_an_abort_that_times_out_is_asked_again() -> None:
+    bench = Bench(ScriptedProducer({"commit": [ABORTABLE], "abort": [TIMED_OUT, None]}))
+    assert bench.attempt().result is Result.ABORTED
+    assert bench.lookups == []
+
+
+def test_an_abort_that_fails_is_resolved_by_a_new_producer() -> None:
+    first, second = ScriptedProducer({"commit": [ABORTABLE], "abort": [FATAL]}), ScriptedProducer({})
+    bench = Bench(first, second)
+    assert bench.attempt().result is Result.ABORTED
+    assert second.calls == ["init"]
+    assert bench.lookups == [[HERE]]
+
+
+@pytest.mark.parametrize("error", [FATAL, UNCLASSIFIED, FENCED], ids=["fatal", "unclassified", "fenced"])
+@pytest.mark.parametrize(
+    ("found", "result"),
+    [
+        (LANDED, Result.COMMITTED),
+        ({HERE: (6, MAP)}, Result.ABORTED),
+        ({HERE: (7, "ls1.other")}, Result.ABORTED),
+        ({}, Result.ABORTED),
+    ],
+    ids=["landed", "older offset", "other map", "no commit"],
+)
+def test_after_any_other_error_a_new_producer_and_the_committed_offsets_tell(
+    error: KafkaException, found: Found, result: Result
+) -> None:
+    first, second = ScriptedProducer({"commit": [error]}), ScriptedProducer({})
+    bench = Bench(first, second, found=found)
+    assert bench.attempt().result is result
+    assert second.calls == ["init"]
+
+
+def test_the_offsets_are_asked_for_only_after_the_old_transaction_was_ended() -> None:
+    order: list[str] = []
+    first, second = ScriptedProducer({"commit": [FATAL]}), ScriptedProducer({})
+    bench = Bench(first, second, found=LANDED)
+    second.init_transactions = lambda _: order.append("init")  # type: ignore[method-assign]
+    bench.committer._lookup = lambda partitions: (order.append("lookup"), LANDED)[1]  # type: ignore[assignment,return-value]
+    bench.attempt()
+    assert order == ["init", "lookup"]
+
+
+def test_only_partitions_that_are_still_ours_can_tell() -> None:
+    bench = Bench(ScriptedProducer({"commit": [FATAL]}), ScriptedProducer({}), found=LANDED | {THERE: (99, "theirs")})
+    ending = bench.attempt(partitions=(HERE, THERE), still_ours=lambda partition: partition == HERE)
+    assert ending.result is Result.COMMITTED
+    assert bench.lookups == [[HERE]]
+
+
+def test_if_none_is_ours_any_more_nothing_counts_as_committed() -> None:
+    bench = Bench(ScriptedProducer({"commit": [FATAL]}), ScriptedProducer({}), found=LANDED)
+    assert bench.attempt(still_ours=lambda _: False).result is Result.ABORTED
+
+
+def test_a_partition_lost_during_the_lookup_does_not_tell() -> None:
+    asked: list[TopicPartition] = []
+
+    def ours_until_asked(partition: TopicPartition) -> bool:
+        asked.append(partition)
+        return len(asked) == 1
+
+    bench = Bench(ScriptedProducer({"commit": [FATAL]}), ScriptedProducer({}), found=LANDED)
+    assert bench.attempt(still_ours=ours_until_asked).result is Result.ABORTED
+
+
+def test_a_lookup_waits_for_brokers_that_are_away() -> None:
+    bench = Bench(ScriptedProducer({"commit": [FATAL]}), ScriptedProducer({}), found=LANDED)
+    bench.lookup_errors = [trouble(KafkaError._ALL_BROKERS_DOWN), trouble(KafkaError.UNSTABLE_OFFSET_COMMIT)]
+    assert bench.attempt().result is Result.COMMITTED
+
+
+def test_a_lookup_that_will_never_be_allowed_is_not_asked_for_ever() -> None:
+    bench = Bench(ScriptedProducer({"commit": [FATAL]}), ScriptedProducer({}))
+    bench.lookup_errors = [trouble(KafkaError.GROUP_AUTHORIZATION_FAILED)]
+    with pytest.raises(KafkaException):
+        bench.attempt()
+
+
+def test_a_producer_that_finds_no_broker_asks_on() -> None:
+    producer = ScriptedProducer({"init": [TIMED_OUT, trouble(KafkaError._TRANSPORT, retriable=True), None]})
+    assert Bench(producer).attempt().result is Result.COMMITTED
+    assert producer.calls.count("init") == 3
+
+
+def test_a_producer_that_will_never_be_allowed_ends_the_worker() -> None:
+    bench = Bench(ScriptedProducer({"init": [trouble(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, fatal=True)]}))
+    with pytest.raises(KafkaException):
+        bench.attempt()
+
+
+def test_fenced_once_may_be_our_own_time_out_and_is_survived() -> None:
+    bench = Bench(ScriptedProducer({"offsets": [FENCED]}), ScriptedProducer({}))
+    assert bench.attempt().result is Result.ABORTED
+    assert bench.attempt().result is Result.COMMITTED
+
+
+def test_fenced_twice_within_a_minute_is_a_second_worker() -> None:
+    bench = Bench(ScriptedProducer({"offsets": [FENCED]}), ScriptedProducer({"offsets": [FENCED]}))
+    assert bench.attempt().result is Result.ABORTED
+    with pytest.raises(FencedError, match=r"'group\.host\.0'.*transactional_id"):
+        bench.attempt()
+
+
+def test_fenced_again_after_an_hour_is_another_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(committer_module.time, "monotonic", lambda: now_s)
+    bench = Bench(*(ScriptedProducer({"offsets": [FENCED]}) for _ in range(2)), ScriptedProducer({}))
+    assert bench.attempt().result is Result.ABORTED
+    now_s = 3_600.0
+    assert bench.attempt().result is Result.ABORTED
+
+
+class _LetGo(ScriptedProducer):
+    """Its commit times out for ever; the partitions are wanted back meanwhile."""
+
+    committer: TransactionalCommitter
+
+    def commit_transaction(self, timeout_s: float) -> None:
+        self.calls.append("commit")
+        self.committer.let_go()
+        raise TIMED_OUT
+
+
+def let_go(found: Found | None = None) -> tuple[Bench, _LetGo]:
+    stuck = _LetGo({})
+    bench = Bench(stuck, ScriptedProducer({}), found=found)
+    stuck.committer = bench.committer
+    return bench, stuck
+
+
+def test_an_attempt_that_is_let_go_of_ends_with_its_fate_unknown() -> None:
+    bench, stuck = let_go()
+    assert bench.attempt().result is Result.UNKNOWN
+    assert stuck.calls.count("commit") == 1
+    assert bench.lookups == []
+
+
+@pytest.mark.parametrize(("found", "result"), [(LANDED, Result.COMMITTED), ({}, Result.ABORTED)])
+def test_an_unknown_fate_is_found_out_afterwards_by_a_new_producer(found: Found, result: Result) -> None:
+    bench, _ = let_go(found)
+    bench.attempt()
+    assert bench.committer.resolve(attempt()).result is result
+    assert bench.producers[1].calls == ["init"]
+
+
+def test_being_told_to_let_go_counts_for_one_attempt_only() -> None:
+    bench, _ = let_go()
+    bench.attempt()
+    bench.committer.resolve(attempt())
+    assert bench.attempt().result is Result.COMMITTED
+
+
+def test_let_go_before_a_broker_answered_nothing_was_begun() -> None:
+    producer = ScriptedProducer({"init": [TIMED_OUT] * 3})
+    bench = Bench(producer)
+    bench.committer.let_go()
+    assert bench.attempt().result is Result.ABORTED
+    assert "begin" not in producer.calls
+
+
+def test_records_that_the_broker_refuses_are_named_and_nothing_of_the_attempt_is_visible() -> None:
+    wants_abort = trouble(KafkaError.MSG_SIZE_TOO_LARGE, txn_requires_abort=True)
+    producer = ScriptedProducer({"commit": [wants_abort]}, refuses=["dlq"])
+    ending = Bench(producer).attempt(topics=("results", "dlq", "results", "dlq"))
+    assert (ending.result, ending.refused) == (Result.REFUSED, frozenset({1, 3}))
+    assert producer.calls[-1] == "abort"
+
+
+def test_records_that_the_client_refuses_by_itself_are_named_too() -> None:
+    producer = ScriptedProducer({"produce": [None, trouble(KafkaError.MSG_SIZE_TOO_LARGE), None]})
+    ending = Bench(producer).attempt(topics=("results",) * 3)
+    assert (ending.result, ending.refused) == (Result.REFUSED, frozenset({1}))
+    assert "commit" not in producer.calls
+
+
+def test_a_full_queue_of_the_producer_is_waited_for() -> None:
+    producer = ScriptedProducer({"produce": [BufferError(), BufferError(), None]})
+    assert Bench(producer).attempt().result is Result.COMMITTED
+    assert producer.calls.count("poll") == 2
+
+
+class PlainBench:
+    """An at-least-once committer; `commit_errors`: what committing offsets raises, in turn."""
+
+    def __init__(self, *producers: ScriptedProducer, commit_errors: Sequence[Exception | None] = ()) -> None:
+        self.producers = list(producers)
+        self.commits: list[Any] = []
+        self._errors = list(commit_errors)
+        remaining = iter(producers)
+        self.committer = PlainCommitter(lambda: next(remaining), self._commit)  # type: ignore[arg-type,return-value]
+
+    def _commit(self, offsets: Any) -> None:
+        self.commits.append(offsets)
+        if self._errors and (error := self._errors.pop(0)):
+            raise error
+
+
+def test_at_least_once_offsets_follow_when_every_outcome_is_acknowledged() -> None:
+    bench = PlainBench(ScriptedProducer({}))
+    assert bench.committer.attempt(attempt()) == Ending(Result.COMMITTED)
+    assert bench.producers[0].calls == ["produce", "flush"]
+    assert bench.commits == [((HERE, 7, MAP),)]
+
+
+def test_at_least_once_what_is_published_is_not_published_again() -> None:
+    bench = PlainBench(ScriptedProducer({}), commit_errors=[trouble(KafkaError.ILLEGAL_GENERATION)])
+    again = attempt(topics=("results", "dlq"))
+    assert bench.committer.attempt(again).result is Result.ABORTED
+    assert bench.committer.attempt(again).result is Result.COMMITTED
+    assert bench.producers[0].produced == ["results", "dlq"]
+    assert len(bench.commits) == 2
+
+
+def test_at_least_once_no_offset_is_committed_while_an_outcome_is_refused() -> None:
+    bench = PlainBench(ScriptedProducer({}, refuses=["dlq"]))
+    ending = bench.committer.attempt(attempt(topics=("results", "dlq")))
+    assert (ending.result, ending.refused) == (Result.REFUSED, frozenset({1}))
+    assert bench.commits == []
+
+
+def test_at_least_once_refusals_are_numbered_by_their_place_in_the_attempt() -> None:
+    bench = PlainBench(ScriptedProducer({}, refuses=["dlq"]))
+    mixed = attempt(topics=("results", "dlq"))
+    mixed.parcels[0].published = True
+    assert bench.committer.attempt(mixed).refused == frozenset({1})
+
+
+def test_at_least_once_let_go_while_nothing_is_acknowledged_ends_the_attempt() -> None:
+    stuck = ScriptedProducer({})
+    stuck.undelivered = 1
+    bench = PlainBench(stuck, ScriptedProducer({}))
+    bench.committer.let_go()
+    assert bench.committer.attempt(attempt()).result is Result.ABORTED
+    assert bench.commits == []
+    assert bench.committer.attempt(attempt()).result is Result.COMMITTED
+
+
+def test_at_least_once_a_fate_is_never_unknown() -> None:
+    assert PlainBench(ScriptedProducer({})).committer.resolve(attempt()).result is Result.ABORTED
