@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
+from unittest import mock
 
 from confluent_kafka import KafkaException
 
@@ -36,6 +37,12 @@ from tests.support.simulated_work import Call, Provider, WallClock, pipeline, se
 TOPIC_HASH = topic_hash("id", REQUESTS_TOPIC)
 _TIMEOUT_S = 15.0
 _LIMIT_S = 300.0
+_TIGHT = {
+    "core.offsets.WINDOW": 8,
+    "kafka.commits.MAX_OUTCOMES": 2,
+    "kafka.commits.MAX_WAITING_OUTCOMES": 4,
+    "kafka.partition.WAITING_BYTES": 4_000,
+}
 
 
 class _Told(Watch):
@@ -70,6 +77,15 @@ class _Slot:
     process: Process | None = None
     worker: Worker | None = None
     stopping: bool = False
+
+
+@contextlib.contextmanager
+def _bounds(*, tight: bool) -> Iterator[None]:
+    """The worker's bounds; tight ones are reached by a handful of requests."""
+    with contextlib.ExitStack() as stack:
+        for name, bound in _TIGHT.items() if tight else ():
+            stack.enter_context(mock.patch(f"stream.{name}", bound))
+        yield
 
 
 class Fleet:
@@ -112,7 +128,7 @@ class Fleet:
 
     def live(self) -> None:
         """Begin, go wrong as planned, finish everything, and leave."""
-        with simulated_threading.living_in(self.world, self._reach):
+        with simulated_threading.living_in(self.world, self._reach), _bounds(tight=self.plan.tight):
             try:
                 self._schedule()
                 self.world.run(lambda: bool(self.defects) or self._settled(), _LIMIT_S)

@@ -35,7 +35,7 @@ class Mishap:
 @dataclass(frozen=True)
 class Plan:
     """A run. troubles: chance per request to the broker that it goes wrong, by how (`simulated_link`). skips: chance
-    per record that the consumer leaves out some."""
+    per record that the consumer leaves out some. tight: window and queues so small that they are always full."""
 
     seed: int
     workers: int = 1
@@ -51,6 +51,7 @@ class Plan:
     gated: bool = False
     refused_until_s: float = 0.0
     skips: float = 0.0
+    tight: bool = False
     asked: tuple[Asked, ...] = ()
     mishaps: tuple[Mishap, ...] = ()
     troubles: dict[str, float] = field(default_factory=dict)
@@ -84,6 +85,7 @@ def drawn(seed: int) -> Plan:
         gated=rand.random() < 0.2,
         refused_until_s=rand.choice((0.0, 0.0, 0.0, 0.0, 3.0)),
         skips=rand.choice((0.0, 0.0, 0.0, 0.0, 0.1)),
+        tight=rand.random() < 0.25,
         asked=tuple(_asked(rand, number, partitions, busy_s) for number in range(rand.randint(15, 45))),
         mishaps=tuple(_mishap(rand, workers, busy_s) for _ in range(rand.choice((0, 1, 2, 4)))),
     )
