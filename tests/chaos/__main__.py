@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from tests.chaos.plan import rounds
-from tests.chaos.play import Outcome, play
+from tests.chaos.play import play
+from tests.chaos.stage import Outcome
 from tests.chaos.table import TABLE_OF, lines, written
 from tests.support.kafka import broker
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.chaos.plan import AT_RANDOM
-from tests.chaos.play import Outcome
+from tests.chaos.stage import Outcome
 from tests.support.processes import CHECKOUT
 
 TABLE_OF = Path("docs/reliability.md")

@@ -12,7 +12,8 @@ from confluent_kafka import Producer
 
 from stream.kafka.local import LocalKafka, free_port
 from tests.chaos.plan import Round, rounds
-from tests.chaos.play import PARTITIONS, Stage, play
+from tests.chaos.play import play
+from tests.chaos.stage import PARTITIONS, Stage
 from tests.chaos.traffic import Wanted
 from tests.support.fleet import SESSION_TIMEOUT_S, Fleet, Member
 from tests.support.kafka import Topics, create_topics

@@ -124,7 +124,10 @@ class Traffic:
             if error is not None:
                 self.failed.append(error.str())
                 return
-            sent = Sent(self._topic, message.partition(), message.offset(), wanted.key, wanted.id)
+            partition, offset = message.partition(), message.offset()
+            assert partition is not None
+            assert offset is not None
+            sent = Sent(self._topic, partition, offset, wanted.key, wanted.id)
             self.sent[sent.source] = (sent, wanted)
 
         return delivered

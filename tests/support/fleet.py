@@ -6,7 +6,6 @@ Every incarnation of a worker has an API key of its own, so that the simulator's
 import contextlib
 import hashlib
 import json
-import socket
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -92,15 +91,22 @@ class Member:
     name: str
     child: Child
     port: int
+    started_s: float
     stopped: bool = False
     _ready_s: float | None = None
+    _asked_s: float = 0.0
 
     def ready_for_s(self) -> float:
-        """For how long it has been a worker: importing the SDKs takes seconds of its own. -1: not yet."""
-        if self._ready_s is None and not self.stopped:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.1):
-                self._ready_s = time.monotonic()
-        return -1.0 if self._ready_s is None else time.monotonic() - self._ready_s
+        """How long ago it was first seen ready, which means that it has partitions; -1: not yet."""
+        now_s = time.monotonic()
+        if self._ready_s is None and not self.stopped and now_s - self._asked_s > 0.2:
+            self._asked_s = now_s
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=1),
+            ):
+                self._ready_s = now_s
+        return -1.0 if self._ready_s is None else now_s - self._ready_s
 
 
 @dataclass(slots=True)
@@ -138,7 +144,7 @@ class Fleet:
         }
         log = self.folder / f"{incarnation}.log"
         child = Child("-m", "stream", "worker", "-c", self.config(), log=log, env=env)
-        self.members.append(Member(incarnation, child, port))
+        self.members.append(Member(incarnation, child, port, time.monotonic()))
         return self.members[-1]
 
     def config(self, bootstrap_servers: str = "") -> Path:

@@ -5,6 +5,7 @@ Knows the wire format from the design alone and imports nothing of `stream`: it 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.support.topic_reading import read_all
 
@@ -98,6 +99,12 @@ class Report:
         return "\n".join(lines)
 
 
+def seen(message: Any) -> Seen:
+    """A record of the results or the dead letters as the Kafka client gives it."""
+    place = (message.topic(), message.partition(), message.offset())
+    return Seen(*place, message.key(), message.value(), dict(message.headers() or ()))
+
+
 def check_topics(
     bootstrap_servers: str,
     sent: Iterable[Sent],
@@ -110,11 +117,7 @@ def check_topics(
     deadline_s: float = 60,
 ) -> Report:
     """Read results and dead letters to their ends under read_committed, and `check` them."""
-    outcomes = [
-        Seen(m.topic(), m.partition(), m.offset(), m.key(), m.value(), dict(m.headers() or ()))
-        for topic in (results, dlq)
-        for m in read_all(bootstrap_servers, topic, deadline_s)
-    ]
+    outcomes = [seen(m) for topic in (results, dlq) for m in read_all(bootstrap_servers, topic, deadline_s)]
     return check(sent, outcomes, dlq=dlq, group=group, belongs=belongs, ordered=ordered)
 
 

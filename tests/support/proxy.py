@@ -21,6 +21,7 @@ class ApiKey(IntEnum):
 
     PRODUCE = 0
     FETCH = 1
+    LIST_OFFSETS = 2
     METADATA = 3
     OFFSET_COMMIT = 8
     OFFSET_FETCH = 9
@@ -50,6 +51,7 @@ class KafkaProxy:
         self._flowing = asyncio.Event()
         self._refusing = False
         self._delay_s = 0.0
+        self._delays_s: dict[int, float] = {}
         self._requests: Counter[int] = Counter()
         self._lost: Counter[int] = Counter()
         self._lose_requests: Counter[int] = Counter()
@@ -72,9 +74,15 @@ class KafkaProxy:
         """Forward nothing more, close nothing, until `heal`."""
         self._on_loop(self._flowing.clear)
 
-    def delay(self, seconds: float) -> None:
-        """Hold back each answer for so long, until `heal`."""
-        self._delay_s = seconds
+    def delay(self, seconds: float, api_key: ApiKey | None = None) -> None:
+        """Hold back each answer for so long, or just those to one kind of request, until `heal`.
+
+        A connection's answers come in order: those behind one that is held back wait too.
+        """
+        if api_key is None:
+            self._delay_s = seconds
+        else:
+            self._delays_s[api_key] = seconds
 
     def lose_response(self, api_key: ApiKey, times: int = 1) -> None:
         """The broker gets and does the next such request; its answer is swallowed and the connection reset."""
@@ -88,6 +96,7 @@ class KafkaProxy:
         """No more faults; what was held back flows on."""
         self._refusing = False
         self._delay_s = 0.0
+        self._delays_s.clear()
         self._lose_requests.clear()
         self._lose_responses.clear()
         self._on_loop(self._flowing.set)
@@ -149,8 +158,9 @@ class KafkaProxy:
                 return
             self._writers |= ends
             doomed: set[int] = set()
-            pumps.add(asyncio.ensure_future(self._pump_requests(reader, up_writer, doomed)))
-            pumps.add(asyncio.ensure_future(self._pump_responses(up_reader, writer, doomed)))
+            late_s: dict[int, float] = {}
+            pumps.add(asyncio.ensure_future(self._pump_requests(reader, up_writer, doomed, late_s)))
+            pumps.add(asyncio.ensure_future(self._pump_responses(up_reader, writer, doomed, late_s)))
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         except OSError:
             return  # the broker is down: the client sees its connection reset
@@ -162,9 +172,9 @@ class KafkaProxy:
             self._writers -= ends
 
     async def _pump_requests(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, doomed: set[int]
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, doomed: set[int], late_s: dict[int, float]
     ) -> None:
-        """Forward requests until an end closes or one is to be lost; note whose answers are `doomed`."""
+        """Forward requests until an end closes or one is to be lost; note whose answers are `doomed` or come late."""
         with suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 frame = await _frame(reader)
@@ -176,12 +186,14 @@ class KafkaProxy:
                 if _take(self._lose_responses, api_key):
                     self._lost[api_key] += 1
                     doomed.add(correlation_id)
+                if api_key in self._delays_s:
+                    late_s[correlation_id] = self._delays_s[api_key]
                 await self._flowing.wait()
                 writer.write(frame)
                 await writer.drain()
 
     async def _pump_responses(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, doomed: set[int]
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, doomed: set[int], late_s: dict[int, float]
     ) -> None:
         """Forward answers until an end closes or one is doomed."""
         with suppress(OSError, asyncio.IncompleteReadError):
@@ -190,7 +202,7 @@ class KafkaProxy:
                 (correlation_id,) = struct.unpack_from(">i", frame, 4)
                 if correlation_id in doomed:
                     return
-                await asyncio.sleep(self._delay_s)
+                await asyncio.sleep(late_s.pop(correlation_id, self._delay_s))
                 await self._flowing.wait()
                 writer.write(frame)
                 await writer.drain()

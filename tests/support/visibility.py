@@ -4,11 +4,10 @@ import contextlib
 import threading
 import time
 import uuid
-from collections import Counter
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from tests.support.ledger_check import Source
+from tests.support.ledger_check import Source, seen
 
 
 class Watcher:
@@ -32,7 +31,6 @@ class Watcher:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         self.first_seen_s: dict[Source, float] = {}
-        self.outcomes: Counter[str] = Counter()
 
     def __enter__(self) -> "Watcher":
         self._thread.start()
@@ -48,10 +46,9 @@ class Watcher:
             with contextlib.suppress(KafkaException):
                 for message in self._consumer.consume(500, 0.05):
                     if message.error() is None:
-                        self._note(message.topic(), dict(message.headers() or ()))
+                        self._note(message)
 
-    def _note(self, topic: str, headers: dict[str, bytes]) -> None:
-        where = (headers[f"llm.source.{name}"].decode() for name in ("topic", "partition", "offset"))
-        source_topic, partition, offset = where
-        self.first_seen_s.setdefault((source_topic, int(partition), int(offset)), time.monotonic())
-        self.outcomes[topic] += 1
+    def _note(self, message: Message) -> None:
+        source = seen(message).source
+        if source is not None:
+            self.first_seen_s.setdefault(source, time.monotonic())

@@ -4,7 +4,7 @@ from stream.kafka.failpoints import FAILPOINTS
 from stream.simulator.faults import OPTIONS
 from stream.simulator.script import Script
 from tests.chaos.plan import KILLS_A_ROUND, PLACES, rounds
-from tests.chaos.play import Outcome
+from tests.chaos.stage import Outcome
 from tests.chaos.table import lines
 from tests.support.ledger_check import Report
 
