@@ -1,0 +1,456 @@
+"""Outcomes on their way to be visible: what an attempt holds, what is tried again, when partitions are released."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from stream.core.offsets import Delivery, DoneMap, OffsetTracker, decode_map, topic_hash
+from stream.core.records import Outgoing
+from stream.kafka import commits as commits_module
+from stream.kafka.assignment import Assignment, TopicPartition
+from stream.kafka.commits import REFUSED_AGAIN_S, Commits, Settled
+from stream.kafka.committer import Attempt, Ending, Parcel, Result
+from stream.kafka.partition import Partition, Phase
+from stream.telemetry.watch import Watch
+from tests.support.outcome_builders import record
+from tests.support.virtual_time import run_virtual
+
+TOPIC = topic_hash(None, "requests")
+MEMBER = b"CGMDv2:\0\0\0\1group\0member-1\0\0"
+COMMITTED = Ending(Result.COMMITTED)
+ABORTED = Ending(Result.ABORTED, "made so")
+
+
+class ScriptedCommitter:
+    """Ends attempts as told, in turn; well when nothing is left to tell."""
+
+    def __init__(self) -> None:
+        self.endings: list[Ending] = []
+        self.attempts: list[Attempt] = []
+        self.resolved: list[Attempt] = []
+        self.let_go_of = 0
+        self.on_let_go: Callable[[], None] = lambda: None
+
+    def attempt(self, attempt: Attempt) -> Ending:
+        self.attempts.append(attempt)
+        return self.endings.pop(0) if self.endings else COMMITTED
+
+    def resolve(self, attempt: Attempt) -> Ending:
+        self.resolved.append(attempt)
+        return self.endings.pop(0) if self.endings else COMMITTED
+
+    def let_go(self) -> None:
+        self.let_go_of += 1
+        self.on_let_go()
+
+    def close(self) -> None: ...
+
+
+class OnTheLoop:
+    """A `Serial` whose calls take `takes_s` seconds of the loop's time; while `held` is cleared they don't end."""
+
+    def __init__(self) -> None:
+        self.takes_s = 0.005
+        self.held = asyncio.Event()
+        self.held.set()
+
+    async def run(self, call: Callable[[], Any]) -> Any:
+        await asyncio.sleep(self.takes_s)
+        await self.held.wait()
+        return call()
+
+    async def stop(self, last: Callable[[], object], timeout_s: float) -> bool:
+        last()
+        return True
+
+
+class Told(Watch):
+    def __init__(self) -> None:
+        self.visible: list[int] = []
+        self.failed: list[str] = []
+        self.refusals: list[int] = []
+
+    def committed(self, outcomes: int, seconds: float) -> None:
+        self.visible.append(outcomes)
+
+    def attempt_failed(self, reason: str) -> None:
+        self.failed.append(reason)
+
+    def refused(self, record: Any, reason: str) -> None:
+        self.refusals.append(record.offset)
+
+
+class Bench:
+    """A commit loop over a scripted committer, and the partitions it serves."""
+
+    def __init__(self, *, transactional: bool = True, quiet: bool = True, interval_s: float = 0.1) -> None:
+        self.committer = ScriptedCommitter()
+        self.thread = OnTheLoop()
+        self.assignment = Assignment()
+        self.assignment.metadata = MEMBER
+        self.told = Told()
+        self.quiet = quiet
+        self.moved: list[tuple[int, DoneMap]] = []
+        self.commits = Commits(
+            self.committer,
+            self.thread,  # type: ignore[arg-type]
+            self.assignment,
+            lambda _: TOPIC,
+            self._committed,
+            self.told,
+            interval_s=interval_s,
+            transactional=transactional,
+            quiet=lambda: self.quiet,
+        )
+
+    def _committed(self, partition: Partition, done: DoneMap) -> None:
+        self.moved.append((partition.id.partition, done))
+        if partition.tracker is not None:
+            partition.tracker.acknowledge(done)
+
+    def partition(self, number: int = 0, read: int = 10) -> Partition:
+        """A partition of ours at offset 0, of which so many records were read."""
+        id_ = TopicPartition("requests", number)
+        partition = Partition(id_, self.assignment.begin(id_), keyed=False)
+        partition.tracker, partition.phase = OffsetTracker(DoneMap(0)), Phase.RUNNING
+        for offset in range(read):
+            assert partition.tracker.delivered(offset, 1) is Delivery.RUN
+        return partition
+
+    def add(self, partition: Partition, *offsets: int) -> None:
+        for offset in offsets:
+            of = record(partition=partition.id.partition, offset=offset, leader_epoch=1)
+            outgoing = Outgoing("results", None, str(offset).encode(), ())
+            self.commits.add(Settled(partition, of, Parcel((outgoing,)), outgoing.size_bytes))
+
+    def published(self, attempt: int = -1) -> list[int]:
+        """The offsets whose outcomes an attempt held."""
+        return [int(parcel.records[0].value or b"") for parcel in self.committer.attempts[attempt].parcels]
+
+    def maps(self, attempt: int = -1) -> dict[int, DoneMap]:
+        """The maps an attempt would commit, by partition."""
+        offsets = self.committer.attempts[attempt].offsets
+        return {id_.partition: decode_map(text, offset, TOPIC) for id_, offset, text in offsets}
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.commits.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def simulated(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """A test that lives in virtual time."""
+
+    def run() -> None:
+        run_virtual(test())
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@simulated
+async def test_the_first_outcome_after_a_quiet_spell_commits_at_once() -> None:
+    bench = Bench(quiet=False)
+    partition = bench.partition()
+    async with bench.running():
+        await asyncio.sleep(5)
+        bench.add(partition, 0)
+        await asyncio.sleep(0.01)
+        assert bench.told.visible == [1]
+
+
+@simulated
+async def test_under_load_an_attempt_is_cut_every_interval() -> None:
+    bench = Bench(quiet=False)
+    partition = bench.partition()
+    async with bench.running():
+        for offset in range(10):
+            bench.add(partition, offset)
+            await asyncio.sleep(0.03)
+        await asyncio.sleep(0.2)
+    assert 3 <= len(bench.committer.attempts) <= 5
+    assert sum(bench.told.visible) == 10
+
+
+@simulated
+async def test_with_no_call_in_flight_nothing_is_waited_for() -> None:
+    bench = Bench(quiet=True)
+    partition = bench.partition()
+    async with bench.running():
+        for offset in range(3):
+            bench.add(partition, offset)
+            await asyncio.sleep(0.01)
+    assert len(bench.committer.attempts) == 3
+
+
+@simulated
+async def test_an_attempts_map_marks_what_was_committed_and_what_it_holds_and_nothing_else() -> None:
+    bench = Bench()
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 2)
+        await asyncio.sleep(1)
+        bench.add(partition, 0, 5)
+        bench.thread.held.clear()
+        await asyncio.sleep(0.001)
+        bench.add(partition, 1)
+        bench.thread.held.set()
+        await asyncio.sleep(1)
+    assert bench.maps(0) == {0: DoneMap(0, 0b100, 1)}
+    assert bench.maps(1) == {0: DoneMap(1, 0b10010, 1)}
+    assert bench.maps(2) == {0: DoneMap(3, 0b100, 1)}
+
+
+@simulated
+async def test_a_failed_attempt_is_tried_again_with_the_very_same_records() -> None:
+    bench = Bench()
+    bench.committer.endings = [ABORTED, ABORTED]
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 0, 1)
+        await asyncio.sleep(1)
+    first, second, third = bench.committer.attempts
+    assert first.parcels == second.parcels == third.parcels
+    assert bench.told.visible == [2]
+    assert bench.told.failed == ["made so"] * 2
+
+
+@simulated
+async def test_what_came_later_is_published_later_also_after_a_failure() -> None:
+    bench = Bench()
+    bench.committer.endings = [ABORTED]
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 0)
+        await asyncio.sleep(0.003)
+        bench.add(partition, 1)
+        await asyncio.sleep(1)
+    assert bench.published() == [0, 1]
+
+
+@simulated
+async def test_nothing_is_attempted_while_we_are_no_member() -> None:
+    bench = Bench()
+    bench.assignment.metadata = b"CGMDv2:\0\0\0\1group\0\0\0"
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 0)
+        await asyncio.sleep(2)
+        assert bench.committer.attempts == []
+        bench.assignment.metadata = MEMBER
+        await asyncio.sleep(1)
+    assert bench.told.visible == [1]
+
+
+@simulated
+async def test_without_transactions_the_intake_is_the_member_and_nobody_else_need_be() -> None:
+    bench = Bench(transactional=False)
+    bench.assignment.metadata = b""
+    async with bench.running():
+        bench.add(bench.partition(), 0)
+        await asyncio.sleep(1)
+    assert bench.told.visible == [1]
+
+
+@simulated
+async def test_outcomes_of_an_ended_epoch_are_dropped_the_others_go_out() -> None:
+    bench = Bench()
+    lost, kept = bench.partition(0), bench.partition(1)
+    async with bench.running():
+        bench.add(lost, 0)
+        bench.add(kept, 4)
+        bench.assignment.end(lost.id)
+        await asyncio.sleep(1)
+    assert bench.published() == [4]
+    assert list(bench.maps()) == [1]
+    assert bench.commits.waiting == 0
+
+
+@simulated
+async def test_a_partition_that_came_back_is_not_the_one_that_went() -> None:
+    bench = Bench()
+    before = bench.partition(0)
+    async with bench.running():
+        bench.add(before, 0)
+        bench.partition(0)  # a new epoch
+        await asyncio.sleep(1)
+    assert bench.committer.attempts == []
+
+
+@simulated
+async def test_an_attempt_asks_itself_whether_a_partition_is_still_ours() -> None:
+    bench = Bench()
+    partition = bench.partition(0)
+    async with bench.running():
+        bench.add(partition, 0)
+        await asyncio.sleep(1)
+    (attempt,) = bench.committer.attempts
+    assert attempt.still_ours(partition.id)
+    bench.partition(0)
+    assert not attempt.still_ours(partition.id)
+
+
+@simulated
+async def test_a_start_is_committed_with_an_empty_map_and_tried_until_it_is() -> None:
+    bench = Bench()
+    bench.committer.endings = [ABORTED]
+    partition = bench.partition(read=0)
+    partition.tracker = None
+    async with bench.running():
+        bench.commits.add_start(partition, DoneMap(7))
+        await asyncio.sleep(1)
+    assert len(bench.committer.attempts) == 2
+    assert bench.moved == [(0, DoneMap(7))]
+
+
+@simulated
+async def test_a_gap_that_was_looked_into_moves_the_commit_without_an_outcome() -> None:
+    bench = Bench()
+    partition = bench.partition(read=0)
+    assert partition.tracker is not None
+    partition.tracker.passed(3)
+    partition.tracker.prove((0, 3))
+    async with bench.running():
+        bench.commits.advance(partition)
+        await asyncio.sleep(1)
+        bench.commits.advance(partition)
+        await asyncio.sleep(1)
+    assert bench.moved == [(0, DoneMap(3))]
+
+
+@simulated
+async def test_what_the_broker_refuses_is_set_aside_and_the_rest_goes_out() -> None:
+    bench = Bench()
+    bench.committer.endings = [Ending(Result.REFUSED, "too large", frozenset({1}))]
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 0, 1, 2)
+        await asyncio.sleep(1)
+        assert bench.told.refusals == [1]
+        assert bench.published() == [0, 2]
+        assert bench.maps() == {0: DoneMap(1, 0b10, 1)}
+        await asyncio.sleep(REFUSED_AGAIN_S)
+    assert bench.published() == [1]
+    assert bench.moved[-1] == (0, DoneMap(3, 0, 1))
+
+
+@simulated
+async def test_a_batch_refused_as_a_whole_is_tried_one_by_one() -> None:
+    bench = Bench()
+    whole = Ending(Result.REFUSED, "too large", frozenset({0, 1, 2}))
+    bench.committer.endings = [whole, COMMITTED, Ending(Result.REFUSED, "too large", frozenset({0})), COMMITTED]
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 0, 1, 2)
+        await asyncio.sleep(1)
+    assert [bench.published(number) for number in range(4)] == [[0, 1, 2], [0], [1], [2]]
+    assert bench.told.refusals == [1]
+
+
+@simulated
+async def test_a_drain_waits_until_everything_of_its_partitions_is_visible() -> None:
+    bench = Bench()
+    bench.committer.endings = [ABORTED] * 3
+    draining, other = bench.partition(0), bench.partition(1)
+    async with bench.running():
+        bench.add(draining, 0)
+        await asyncio.wait_for(bench.commits.drained([draining]), 5)
+        assert bench.told.visible == [1]
+        await asyncio.wait_for(bench.commits.drained([other]), 5)
+
+
+@simulated
+async def test_a_drain_does_not_wait_for_what_the_broker_refuses() -> None:
+    bench = Bench()
+    bench.committer.endings = [Ending(Result.REFUSED, "too large", frozenset({0}))]
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 0)
+        await asyncio.wait_for(bench.commits.drained([partition]), 5)
+
+
+@simulated
+async def test_a_release_waits_for_the_attempt_that_holds_the_partition() -> None:
+    bench = Bench()
+    partition, bystander = bench.partition(0), bench.partition(1)
+    async with bench.running():
+        bench.thread.held.clear()
+        bench.add(partition, 0)
+        await asyncio.sleep(0.1)
+        await asyncio.wait_for(bench.commits.released([bystander], 2), 0.01)
+        release = asyncio.create_task(bench.commits.released([partition], 2))
+        await asyncio.sleep(1)
+        assert not release.done()
+        bench.thread.held.set()
+        await asyncio.wait_for(release, 0.1)
+    assert bench.committer.let_go_of == 0
+
+
+@simulated
+async def test_past_its_patience_a_release_makes_the_attempt_end() -> None:
+    bench = Bench()
+    bench.committer.endings = [Ending(Result.UNKNOWN, "let go")]
+    bench.committer.on_let_go = bench.thread.held.set
+    partition = bench.partition()
+    async with bench.running():
+        bench.thread.held.clear()
+        bench.add(partition, 0)
+        await asyncio.sleep(0.1)
+        await asyncio.wait_for(bench.commits.released([partition], 2), 2.2)
+        assert bench.committer.let_go_of == 1
+        await asyncio.sleep(1)
+    assert bench.committer.resolved == bench.committer.attempts[:1]
+
+
+@pytest.mark.parametrize("landed", [True, False])
+def test_an_unknown_fate_is_resolved_before_anything_else_is_attempted(landed: bool) -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.committer.endings = [Ending(Result.UNKNOWN, "let go"), COMMITTED if landed else ABORTED]
+        partition = bench.partition()
+        async with bench.running():
+            bench.add(partition, 0)
+            await asyncio.sleep(0.006)
+            bench.add(partition, 1)
+            await asyncio.sleep(1)
+        assert bench.committer.resolved == bench.committer.attempts[:1]
+        assert bench.published(1) == ([1] if landed else [0, 1])
+        assert sum(bench.told.visible) == 2
+
+    run_virtual(main())
+
+
+@simulated
+async def test_too_many_waiting_outcomes_are_full_and_room_comes_back() -> None:
+    bench = Bench()
+    partition = bench.partition(read=commits_module.MAX_WAITING_OUTCOMES)
+    bench.add(partition, *range(commits_module.MAX_WAITING_OUTCOMES))
+    assert bench.commits.full
+    async with bench.running():
+        await asyncio.sleep(2)
+    assert not bench.commits.full
+    assert max(bench.told.visible) <= commits_module.MAX_OUTCOMES
+    assert bench.commits.waiting == 0
+
+
+@simulated
+async def test_what_the_committer_cannot_cure_ends_the_loop_and_releases_everybody() -> None:
+    bench = Bench()
+
+    def fails(_: Attempt) -> Ending:
+        raise ZeroDivisionError
+
+    bench.committer.attempt = fails  # type: ignore[method-assign]
+    partition = bench.partition()
+    loop = asyncio.create_task(bench.commits.run())
+    bench.add(partition, 0)
+    with pytest.raises(ZeroDivisionError):
+        await loop
+    await asyncio.wait_for(bench.commits.released([partition], 1), 0.1)
