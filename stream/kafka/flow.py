@@ -67,7 +67,8 @@ class Flow:
     @property
     def done(self) -> bool:
         """Whether the budget is used up and everything that was begun is visible."""
-        return self._budget.used_up and not self.commits.waiting and not self.scheduler.started
+        waits = self._budget.may_spend and self.scheduler.waiting  # begun, and only held up: by a gate, by a slot
+        return self._budget.used_up and not (self.commits.waiting or self.scheduler.started or waits)
 
     def take_in(self, partition: Partition, record: Record) -> None:
         """A record that must be run. Call `scheduler.pump` after the last of several."""

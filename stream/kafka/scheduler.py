@@ -63,6 +63,11 @@ class Scheduler:
         """Requests that have a task: in the air, or waiting inside for a gate or a backoff."""
         return self._started
 
+    @property
+    def waiting(self) -> int:
+        """Requests that are ready and have not been started."""
+        return len(self._lanes)
+
     def ready(self, item: Item) -> None:
         """A request may start as soon as there is room. Call `pump` afterwards."""
         assert item.prepared is not None  # noqa: S101  (only understood requests become ready)
