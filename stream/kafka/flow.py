@@ -13,9 +13,9 @@ from stream.core.pipeline import Pipeline, Prepared, unforeseen
 from stream.core.records import Record
 from stream.core.settlement import Settlement, SettlePolicy, settle
 from stream.kafka.assignment import TopicPartition
+from stream.kafka.attempts import Parcel
 from stream.kafka.budget import Budget
 from stream.kafka.commits import Commits, Settled
-from stream.kafka.committer import Parcel
 from stream.kafka.failpoints import reach
 from stream.kafka.partition import Item, Partition, Phase
 from stream.kafka.scheduler import Admission, Scheduler
@@ -130,6 +130,8 @@ class Flow:
         """A request's task: from its start to its outcome."""
         if item.prepared is None:
             raise TypeError("a request starts only once it is understood")
+        if not self._live(item.partition):
+            return  # lost a moment ago: whoever owns the partition now pays for it
         self._relieve(item.partition)
         try:
             outcome = await self._pipeline.process(item.prepared, slot)

@@ -9,9 +9,11 @@ import pytest
 from stream.core.offsets import DoneMap, OffsetTracker
 from stream.kafka import commits, worker
 from stream.kafka.assignment import Assignment
+from stream.kafka.attempts import Ending, Result
 from stream.kafka.commits import Commits
-from stream.kafka.committer import Ending, PlainCommitter, Result, TransactionalCommitter
+from stream.kafka.committer import TransactionalCommitter
 from stream.kafka.partition import Partition
+from stream.kafka.plain_committer import PlainCommitter
 from stream.kafka.worker import Worker
 from tests.support.model_broker import Broker
 from tests.support.simulated_fleet import trouble_with

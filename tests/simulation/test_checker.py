@@ -87,6 +87,11 @@ def test_a_second_call_without_a_reason_is_found(fleet: Fleet) -> None:
     assert "for no reason" in "\n".join(fleet.findings())
 
 
+def test_a_call_by_one_that_knew_better_is_found(fleet: Fleet) -> None:
+    fleet.calls[0].owned = False
+    assert "by one that knew requests:0 was lost" in "\n".join(fleet.findings())
+
+
 def test_a_second_call_after_a_crash_is_no_fault(fleet: Fleet) -> None:
     first = fleet.calls[0]
     fleet.calls.insert(1, Call(first.request_id, "0.2", first.at_s))

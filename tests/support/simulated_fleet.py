@@ -15,9 +15,11 @@ from stream.core.records import Outgoing, Record
 from stream.core.starting import PartitionFacts, Search, Start, Stopped
 from stream.core.starting import judge as judge_by
 from stream.kafka.assignment import Assignment, TopicPartition
+from stream.kafka.attempts import Committer
 from stream.kafka.budget import Budget
-from stream.kafka.committer import Committer, PlainCommitter, TransactionalCommitter
+from stream.kafka.committer import TransactionalCommitter
 from stream.kafka.intake import Intake, Owner
+from stream.kafka.plain_committer import PlainCommitter
 from stream.kafka.worker import Parts, Worker
 from stream.providers.gated import Gated
 from stream.providers.retrying import Retrying, RetryPolicy
@@ -276,7 +278,7 @@ class Fleet:
     def _parts(self, process: Process, slot: _Slot) -> Parts:
         clock = WallClock(process)
         link = Link(process, self.broker)
-        provider, gates = self._provider(process, clock)
+        provider, gates = self._provider(process, clock, slot)
 
         def committer(commit: Callable[[Any], None]) -> Committer:
             if not self.plan.transactional:
@@ -308,9 +310,14 @@ class Fleet:
             ),
         )
 
-    def _provider(self, process: Process, clock: WallClock) -> tuple[Any, Mapping[str, Any]]:
+    def _provider(self, process: Process, clock: WallClock, slot: _Slot) -> tuple[Any, Mapping[str, Any]]:
+        def owns(request_id: str) -> bool:
+            record = self.records[request_id]
+            assert slot.worker is not None
+            return TopicPartition(record.topic, record.partition) in slot.worker._assignment._epochs
+
         chance = Random(f"{self.plan.seed} {process.name}")
-        bare = Provider(process, self.calls, chance, self.plan.longest_call_s, self.plan.provider_faults)
+        bare = Provider(process, self.calls, chance, self.plan.longest_call_s, self.plan.provider_faults, owns)
         if not self.plan.gated:
             return bare, {}
         gated = Gated(bare, Gate("fake", ceiling=self.plan.max_in_flight), clock, chance.random)

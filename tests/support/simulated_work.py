@@ -62,27 +62,38 @@ def validate(version: Any, reply: str, request: Request) -> Mapping[str, Any]:
 
 @dataclass(eq=False)
 class Call:
-    """One call to the provider, by which process and when."""
+    """One call to the provider, by which process and when. owned: whether it thought that the partition was its own."""
 
     request_id: str
     process: str
     at_s: float
     failed: bool = False
+    owned: bool = True
 
 
 class Provider:
-    """Takes as long as chance says, and fails as often."""
+    """Takes as long as chance says, and fails as often. owns: whether its worker owns a request's partition now."""
 
-    def __init__(self, process: Process, ledger: list[Call], rand: Random, longest_s: float, faults: float) -> None:
+    def __init__(
+        self,
+        process: Process,
+        ledger: list[Call],
+        rand: Random,
+        longest_s: float,
+        faults: float,
+        owns: Callable[[str], bool],
+    ) -> None:
         self._process = process
         self._ledger = ledger
         self._rand = rand
         self._longest_s = longest_s
         self._faults = faults
+        self._owns = owns
 
     async def complete(self, call: ModelCall) -> Completion:
         call.tally.calls += 1
-        entry = Call(call.request_id, self._process.name, self._process.time())
+        owned = self._owns(call.request_id)
+        entry = Call(call.request_id, self._process.name, self._process.time(), owned=owned)
         self._ledger.append(entry)
         await asyncio.sleep(self._rand.random() ** 2 * self._longest_s)
         if self._rand.random() < self._faults:

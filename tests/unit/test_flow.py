@@ -185,6 +185,14 @@ async def test_an_outcome_of_an_ended_epoch_is_dropped() -> None:
     assert bench.outbox.settled == []
 
 
+async def test_nothing_is_paid_for_once_its_epoch_has_ended() -> None:
+    bench = Bench(keyed=False, max_in_flight=1)
+    await bench.take_in(of_key(0), of_key(1))
+    bench.live = False
+    await bench.answer("r0")
+    assert bench.sent == ["r0"]
+
+
 async def test_while_draining_what_runs_ends_and_nothing_of_its_key_follows() -> None:
     bench = Bench()
     await bench.take_in(of_key(0), of_key(1))
