@@ -24,11 +24,13 @@ from stream.core.ports import Provider
 from stream.core.settlement import SettlePolicy
 from stream.kafka import clients
 from stream.kafka.assignment import TopicPartition
+from stream.kafka.attempts import Committer
 from stream.kafka.budget import Budget
-from stream.kafka.committer import TRANSACTION_TIMEOUT_MS, Committer, PlainCommitter, TransactionalCommitter
+from stream.kafka.committer import TRANSACTION_TIMEOUT_MS, TransactionalCommitter
 from stream.kafka.gaps import GapReader
 from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.intake import Commit, Intake
+from stream.kafka.plain_committer import PlainCommitter
 from stream.kafka.starter import Starter
 from stream.kafka.topic_watch import TopicWatch
 from stream.kafka.transactional_ids import claim, default_state_dir

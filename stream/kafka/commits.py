@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from stream.core.offsets import DoneMap, encode_map
 from stream.core.records import Record
 from stream.kafka.assignment import Assignment, member_of
-from stream.kafka.committer import Attempt, Committer, Ending, Parcel, Result
+from stream.kafka.attempts import Attempt, Committer, Ending, Parcel, Result
 from stream.kafka.partition import Partition
 from stream.kafka.threads import Serial
 from stream.telemetry.watch import Watch

@@ -1,28 +1,23 @@
-"""Publishes outcomes together with the offsets that finish them, on a thread of its own.
+"""Exactly once: publishes outcomes together with the offsets that finish them, in one transaction.
 
-Two of a kind: `TransactionalCommitter` (exactly once: both in one transaction) and `PlainCommitter` (at least once:
-offsets after the acknowledgements). An `Attempt` ends in an `Ending`; nothing else comes out, but `FencedError`.
-
-Trouble is classified, never guessed away: a time-out of commit or abort is asked again (it resumes); an error that
-wants an abort is aborted; anything else makes a new producer, which ends the old one's transaction, and then the
-committed offsets tell whether the attempt landed.
+An `Attempt` ends in an `Ending`; nothing else comes out, but `FencedError`. Trouble is classified, never guessed away:
+a time-out of commit or abort is asked again (it resumes); an error that wants an abort is aborted; anything else makes
+a new producer, which ends the old one's transaction, and then the committed offsets tell whether the attempt landed.
 """
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Protocol
+from typing import Protocol
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as Position
 
 from stream.core.errors import FencedError
-from stream.core.records import Outgoing
 from stream.kafka.assignment import TopicPartition
+from stream.kafka.attempts import Attempt, Ending, Result
+from stream.kafka.deliveries import Deliveries, produce_all
 from stream.kafka.failpoints import reach
-from stream.kafka.intake import Commit
 
 CALL_S = 5.0
 """How long one call to librdkafka may block: in between, the committer looks whether it was told to let go."""
@@ -32,140 +27,12 @@ FENCED_AGAIN_S = 60.0
 
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})  # noqa: SLF001
 
-_REFUSALS = frozenset(
-    {
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.INVALID_MSG,
-        KafkaError.INVALID_RECORD,
-        KafkaError.POLICY_VIOLATION,
-        KafkaError.RECORD_LIST_TOO_LARGE,
-        KafkaError.INVALID_TIMESTAMP,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError.TOPIC_EXCEPTION,
-        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001  (librdkafka's local codes are spelt with an underscore)
-        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
-    }
-)
-"""What a broker says of a record it will never take as it is: the rest of the attempt must not wait for it."""
-
-
-@dataclass(slots=True, eq=False)
-class Parcel:
-    """The records of one outcome. published: acknowledged by the broker outside a transaction (at least once only)."""
-
-    records: tuple[Outgoing, ...]
-    published: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What must be published together, and the offsets that finish it, with done-maps.
-
-    metadata: the group's, taken before the outcomes were chosen. still_ours: whether a partition's epoch lives on.
-    """
-
-    parcels: tuple[Parcel, ...]
-    offsets: tuple[Commit, ...]
-    metadata: bytes
-    still_ours: Callable[[TopicPartition], bool]
-
-
-class Result(Enum):
-    """How an attempt ended."""
-
-    COMMITTED = "committed"
-    ABORTED = "aborted"
-    """Nothing of it is visible; the same outcomes may be tried again."""
-    REFUSED = "refused"
-    """Aborted because the broker won't take the records of some outcomes."""
-    UNKNOWN = "unknown"
-    """It had to be let go of before its fate was known; `resolve` it before anything else is attempted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an attempt ended, why, and which of its parcels were refused."""
-
-    result: Result
-    reason: str = ""
-    refused: frozenset[int] = frozenset()
-
 
 class Lookup(Protocol):
     """Reads what the group has committed."""
 
     def __call__(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int | None, str | None]]:
         """Offset and metadata of each; waits for open transactions. Raises KafkaException."""
-
-
-class Committer(Protocol):
-    """Carries out attempts, one at a time, on the caller's thread."""
-
-    def attempt(self, attempt: Attempt) -> Ending:
-        """Publish and commit. Raises FencedError, and KafkaException for what no waiting will cure."""
-
-    def resolve(self, attempt: Attempt) -> Ending:
-        """The fate of an attempt that ended UNKNOWN. Raises as `attempt` does."""
-
-    def let_go(self) -> None:
-        """Make a running attempt end soon, whatever its fate. Called from another thread."""
-
-    def close(self) -> None:
-        """Give the producer back."""
-
-
-class _Deliveries:
-    """Which outcomes of an attempt a broker refused, as delivery reports tell."""
-
-    def __init__(self) -> None:
-        self.refused: dict[int, str] = {}
-        self.failed: list[KafkaError] = []
-
-    def report(self, index: int) -> Callable[[KafkaError | None, Message], None]:
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            if error is None:
-                return
-            self.failed.append(error)
-            if error.code() in _REFUSALS:
-                self.refused[index] = error.str()
-
-        return delivered
-
-    def refusal(self) -> Ending:
-        reasons = "; ".join(sorted(set(self.refused.values())))
-        return Ending(Result.REFUSED, reasons, frozenset(self.refused))
-
-
-def _produce_all(producer: Producer, parcels: Sequence[Parcel], deliveries: _Deliveries) -> None:
-    """Hand every record to the producer; one it refuses by itself is noted like a broker's refusal."""
-    for index, parcel in enumerate(parcels):
-        report = deliveries.report(index)
-        for record in parcel.records:
-            _produce(producer, record, report, deliveries, index)
-
-
-def _produce(
-    producer: Producer,
-    record: Outgoing,
-    report: Callable[[KafkaError | None, Message], None],
-    deliveries: _Deliveries,
-    index: int,
-) -> None:
-    place: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
-    headers: Any = list(record.headers)
-    while True:
-        try:
-            producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=report, **place)
-        except BufferError:
-            producer.poll(0.05)
-        except KafkaException as error:
-            if error.args[0].code() not in _REFUSALS:
-                raise
-            deliveries.refused[index] = error.args[0].str()
-            return
-        else:
-            return
 
 
 class TransactionalCommitter:
@@ -203,7 +70,7 @@ class TransactionalCommitter:
         self._producer = None
 
     def _attempted(self, attempt: Attempt) -> Ending:
-        deliveries = _Deliveries()
+        deliveries = Deliveries()
         producer = self._producer or self._opened()
         if producer is None:
             return Ending(Result.ABORTED, "let go before a broker answered")
@@ -232,11 +99,11 @@ class TransactionalCommitter:
                 return producer
         return None
 
-    def _transact(self, producer: Producer, attempt: Attempt, deliveries: _Deliveries) -> None:
+    def _transact(self, producer: Producer, attempt: Attempt, deliveries: Deliveries) -> None:
         reach("before_begin")
         producer.begin_transaction()
         reach("after_begin")
-        _produce_all(producer, attempt.parcels, deliveries)
+        produce_all(producer, attempt.parcels, deliveries)
         reach("produced")
         if deliveries.refused:
             raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, txn_requires_abort=True))
@@ -258,7 +125,7 @@ class TransactionalCommitter:
             else:
                 return
 
-    def _after(self, producer: Producer, error: KafkaError, attempt: Attempt, deliveries: _Deliveries) -> Ending:
+    def _after(self, producer: Producer, error: KafkaError, attempt: Attempt, deliveries: Deliveries) -> Ending:
         """What became of an attempt that failed.
 
         A producer whose record was refused is given up even when its transaction could be aborted: its sequence
@@ -312,70 +179,6 @@ class TransactionalCommitter:
                 "its own [worker] state_dir where hosts share a name."
             )
         self._fenced_at_s = now_s
-
-
-class PlainCommitter:
-    """At least once: outcomes first, offsets when every one is acknowledged.
-
-    commit: commits offsets as a member of the group and waits. What was published stays published: if only the commit
-    fails, the next attempt with the same parcels sends offsets only.
-    """
-
-    def __init__(self, make: Callable[[], Producer], commit: Callable[[Sequence[Commit]], None]) -> None:
-        self._make = make
-        self._commit = commit
-        self._producer: Producer | None = None
-        self._letting_go = threading.Event()
-
-    def attempt(self, attempt: Attempt) -> Ending:
-        try:
-            return self._attempted(attempt)
-        finally:
-            self._letting_go.clear()
-
-    def _attempted(self, attempt: Attempt) -> Ending:
-        deliveries = _Deliveries()
-        fresh = [parcel for parcel in attempt.parcels if not parcel.published]
-        try:
-            self._publish(fresh, deliveries)
-            reach("produced")
-            if not deliveries.refused:
-                self._commit(attempt.offsets)
-        except KafkaException as error:
-            return Ending(Result.ABORTED, error.args[0].str())
-        if deliveries.refused:
-            refused = {id(fresh[index]) for index in deliveries.refused}
-            indices = frozenset(i for i, parcel in enumerate(attempt.parcels) if id(parcel) in refused)
-            return Ending(Result.REFUSED, deliveries.refusal().reason, indices)
-        reach("committed")
-        return Ending(Result.COMMITTED)
-
-    def resolve(self, attempt: Attempt) -> Ending:
-        """Without transactions nothing is ever unknown: what isn't known to be committed is tried again."""
-        return Ending(Result.ABORTED, "tried again")
-
-    def let_go(self) -> None:
-        self._letting_go.set()
-
-    def close(self) -> None:
-        if self._producer is not None:
-            self._producer.flush(CALL_S)
-        self._producer = None
-
-    def _publish(self, parcels: Sequence[Parcel], deliveries: _Deliveries) -> None:
-        """Produce and wait for every acknowledgement. Raises KafkaException."""
-        producer = self._producer = self._producer or self._make()
-        _produce_all(producer, parcels, deliveries)
-        while producer.flush(0.5):
-            if self._letting_go.is_set():
-                self._producer = None
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
-        lost = [error for error in deliveries.failed if error.code() not in _REFUSALS]
-        if lost:
-            self._producer = None
-            raise KafkaException(lost[0])
-        for index, parcel in enumerate(parcels):
-            parcel.published = index not in deliveries.refused
 
 
 def _worth_another(error: KafkaError) -> bool:

@@ -21,9 +21,9 @@ from stream.core.records import Record
 from stream.core.settlement import SettlePolicy
 from stream.core.starting import Start, StopCause, Stopped
 from stream.kafka.assignment import Assignment, TopicPartition
+from stream.kafka.attempts import Committer
 from stream.kafka.budget import Budget
 from stream.kafka.commits import LET_GO_S, Commits
-from stream.kafka.committer import Committer
 from stream.kafka.failpoints import reach
 from stream.kafka.flow import Flow
 from stream.kafka.intake import Commit, Owner, Reader

@@ -11,8 +11,8 @@ from stream.core.offsets import Delivery, DoneMap, OffsetTracker, decode_map, to
 from stream.core.records import Outgoing
 from stream.kafka import commits as commits_module
 from stream.kafka.assignment import Assignment, TopicPartition
+from stream.kafka.attempts import Attempt, Ending, Parcel, Result
 from stream.kafka.commits import REFUSED_AGAIN_S, Commits, Settled
-from stream.kafka.committer import Attempt, Ending, Parcel, Result
 from stream.kafka.partition import Partition, Phase
 from stream.telemetry.watch import Watch
 from tests.support.outcome_builders import record

@@ -10,7 +10,9 @@ from stream.core.errors import FencedError
 from stream.core.records import Outgoing
 from stream.kafka import committer as committer_module
 from stream.kafka.assignment import TopicPartition
-from stream.kafka.committer import Attempt, Ending, Parcel, PlainCommitter, Result, TransactionalCommitter
+from stream.kafka.attempts import Attempt, Ending, Parcel, Result
+from stream.kafka.committer import TransactionalCommitter
+from stream.kafka.plain_committer import PlainCommitter
 
 HERE = TopicPartition("requests", 0)
 THERE = TopicPartition("requests", 1)

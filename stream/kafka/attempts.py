@@ -1,0 +1,68 @@
+"""What the commit loop asks of a committer, and what it hears back: values, and the interface between them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from stream.core.records import Outgoing
+from stream.kafka.assignment import TopicPartition
+from stream.kafka.intake import Commit
+
+
+@dataclass(slots=True, eq=False)
+class Parcel:
+    """The records of one outcome. published: acknowledged by the broker outside a transaction (at least once only)."""
+
+    records: tuple[Outgoing, ...]
+    published: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What must be published together, and the offsets that finish it, with done-maps.
+
+    metadata: the group's, taken before the outcomes were chosen. still_ours: whether a partition's epoch lives on.
+    """
+
+    parcels: tuple[Parcel, ...]
+    offsets: tuple[Commit, ...]
+    metadata: bytes
+    still_ours: Callable[[TopicPartition], bool]
+
+
+class Result(Enum):
+    """How an attempt ended."""
+
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+    """Nothing of it is visible; the same outcomes may be tried again."""
+    REFUSED = "refused"
+    """Aborted because the broker won't take the records of some outcomes."""
+    UNKNOWN = "unknown"
+    """It had to be let go of before its fate was known; `resolve` it before anything else is attempted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended, why, and which of its parcels were refused."""
+
+    result: Result
+    reason: str = ""
+    refused: frozenset[int] = frozenset()
+
+
+class Committer(Protocol):
+    """Carries out attempts, one at a time, on the caller's thread."""
+
+    def attempt(self, attempt: Attempt) -> Ending:
+        """Publish and commit. Raises FencedError, and KafkaException for what no waiting will cure."""
+
+    def resolve(self, attempt: Attempt) -> Ending:
+        """The fate of an attempt that ended UNKNOWN. Raises as `attempt` does."""
+
+    def let_go(self) -> None:
+        """Make a running attempt end soon, whatever its fate. Called from another thread."""
+
+    def close(self) -> None:
+        """Give the producer back."""

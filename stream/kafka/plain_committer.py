@@ -1,0 +1,77 @@
+"""At least once: publishes outcomes, waits until they are acknowledged, then commits the offsets that finish them."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from stream.kafka.attempts import Attempt, Ending, Parcel, Result
+from stream.kafka.deliveries import Deliveries, produce_all
+from stream.kafka.failpoints import reach
+from stream.kafka.intake import Commit
+
+_CLOSE_S = 5.0
+
+
+class PlainCommitter:
+    """At least once: outcomes first, offsets when every one is acknowledged.
+
+    commit: commits offsets as a member of the group and waits. What was published stays published: if only the commit
+    fails, the next attempt with the same parcels sends offsets only.
+    """
+
+    def __init__(self, make: Callable[[], Producer], commit: Callable[[Sequence[Commit]], None]) -> None:
+        self._make = make
+        self._commit = commit
+        self._producer: Producer | None = None
+        self._letting_go = threading.Event()
+
+    def attempt(self, attempt: Attempt) -> Ending:
+        try:
+            return self._attempted(attempt)
+        finally:
+            self._letting_go.clear()
+
+    def _attempted(self, attempt: Attempt) -> Ending:
+        deliveries = Deliveries()
+        fresh = [parcel for parcel in attempt.parcels if not parcel.published]
+        try:
+            self._publish(fresh, deliveries)
+            reach("produced")
+            if not deliveries.refused:
+                self._commit(attempt.offsets)
+        except KafkaException as error:
+            return Ending(Result.ABORTED, error.args[0].str())
+        if deliveries.refused:
+            refused = {id(fresh[index]) for index in deliveries.refused}
+            indices = frozenset(i for i, parcel in enumerate(attempt.parcels) if id(parcel) in refused)
+            return Ending(Result.REFUSED, deliveries.refusal().reason, indices)
+        reach("committed")
+        return Ending(Result.COMMITTED)
+
+    def resolve(self, attempt: Attempt) -> Ending:
+        """Without transactions nothing is ever unknown: what isn't known to be committed is tried again."""
+        return Ending(Result.ABORTED, "tried again")
+
+    def let_go(self) -> None:
+        self._letting_go.set()
+
+    def close(self) -> None:
+        if self._producer is not None:
+            self._producer.flush(_CLOSE_S)
+        self._producer = None
+
+    def _publish(self, parcels: Sequence[Parcel], deliveries: Deliveries) -> None:
+        """Produce and wait for every acknowledgement. Raises KafkaException."""
+        producer = self._producer = self._producer or self._make()
+        produce_all(producer, parcels, deliveries)
+        while producer.flush(0.5):
+            if self._letting_go.is_set():
+                self._producer = None
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+        for index, parcel in enumerate(parcels):
+            parcel.published = index not in deliveries.refused and index not in deliveries.failed
+        if deliveries.refused or deliveries.failed:
+            self._producer = None  # its sequence numbers have a hole
+        for error in deliveries.failed.values():
+            raise KafkaException(error)
