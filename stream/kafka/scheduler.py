@@ -140,6 +140,7 @@ class Scheduler:
         self._started -= 1
         item.partition.running.pop(item.record.offset, None)
         slot.release()
+        self.pump()  # one that waited inside held no slot to give back, but at its gate there is room for another now
 
     def _pump_in(self, delay_s: float) -> None:
         loop = asyncio.get_running_loop()

@@ -183,6 +183,23 @@ async def test_one_cancelled_before_its_first_step_gives_its_slot_back() -> None
     assert setup.partition.running == {}
 
 
+async def test_one_that_waited_at_its_gate_without_a_slot_and_is_cancelled_makes_room_for_another() -> None:
+    gate = Gate(GateView(open=False, room=0))
+    setup = Setup(admissions={"main": gate})
+    setup.ready(1, 2, 3)
+    assert await setup.pump() == [1, 2]
+    for slot in setup.slots.values():
+        slot.release()
+    gate._waiting = 2
+    await setup.pump()
+    gate._waiting = 1
+    setup.partition.running[1][0].cancel()
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert setup.started == [1, 2, 3]
+    await stop(setup)
+
+
 async def test_an_exception_that_comes_out_of_a_request_is_told() -> None:
     setup = Setup()
     setup.ready(1)
