@@ -147,7 +147,8 @@ class Commits:
             await self._moved.wait_for(lambda: not any(p.uncommitted for p in partitions))
 
     async def released(self, partitions: Sequence[Partition], patience_s: float) -> None:
-        """Wait until no open attempt holds these partitions; past `patience_s` the attempt is made to end."""
+        """Wait until no open attempt holds these partitions; past `patience_s` the attempt is made to end. What waits
+        of epochs that ended is dropped, so there may be room for calls again."""
         async with self._moved:
             if self._open is not None and self._open.holds(partitions):
                 try:
@@ -155,6 +156,7 @@ class Commits:
                 except TimeoutError:
                     self._committer.let_go()
                     await self._moved.wait_for(lambda: not self._holds(partitions))
+        self._drop_dead()
 
     async def stop(self, timeout_s: float) -> bool:
         """End the committer and its thread; whether it ended in time."""

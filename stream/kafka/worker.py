@@ -319,6 +319,7 @@ class Worker:
 
     async def _restart(self, partition: Partition) -> None:
         await self._commits.released([partition], LET_GO_S)
+        self._flow.scheduler.pump()
         self._intake.restart(partition.id)
 
     # Letting go.
@@ -344,6 +345,7 @@ class Worker:
                 self._forget(partition)
                 if self._partitions.get((partition.id.topic, partition.id.partition)) is partition:
                     del self._partitions[partition.id.topic, partition.id.partition]
+            self._flow.scheduler.pump()  # outcomes that were dropped with them may have kept others from starting
         finally:
             released.set()
         if partitions:

@@ -195,6 +195,7 @@ def living_in(world: World, reach: Callable[[str], None]) -> Iterator[None]:
         "intake": {"time": time, "threading": threading, "queue": queue, "Future": SimulatedFuture, "reach": reach},
         "threads": {"threading": threading, "queue": queue},
         "committer": {"time": time, "threading": threading, "reach": reach},
+        "plain_committer": {"threading": threading, "reach": reach},
         "worker": {"time": time, "reach": reach},
         "flow": {"reach": reach},
     }

@@ -441,6 +441,16 @@ async def test_too_many_waiting_outcomes_are_full_and_room_comes_back() -> None:
 
 
 @simulated
+async def test_a_released_partitions_outcomes_leave_room_at_once() -> None:
+    bench = Bench()
+    lost = bench.partition(read=commits_module.MAX_WAITING_OUTCOMES)
+    bench.add(lost, *range(commits_module.MAX_WAITING_OUTCOMES))
+    bench.assignment.end(lost.id)
+    await bench.commits.released([lost], 1)
+    assert not bench.commits.full
+
+
+@simulated
 async def test_what_the_committer_cannot_cure_ends_the_loop_and_releases_everybody() -> None:
     bench = Bench()
 
