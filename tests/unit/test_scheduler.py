@@ -188,10 +188,10 @@ async def test_one_that_waited_at_its_gate_without_a_slot_and_is_cancelled_makes
     setup = Setup(admissions={"main": gate})
     setup.ready(1, 2, 3)
     assert await setup.pump() == [1, 2]
+    gate._waiting = 2
     for slot in setup.slots.values():
         slot.release()
-    gate._waiting = 2
-    await setup.pump()
+    assert await setup.pump() == [1, 2]
     gate._waiting = 1
     setup.partition.running[1][0].cancel()
     for _ in range(4):
