@@ -9,7 +9,11 @@ from stream.core.records import Headers, Record
 def headers(**values: str | bytes | None) -> Headers:
     """Headers by keyword, `__` inside a name standing for a dot: `headers(llm__task="x")` is `llm.task`."""
     return tuple(
-        (name if name.startswith("__") else name.replace("__", "."), value.encode() if isinstance(value, str) else value) for name, value in values.items()
+        (
+            name if name.startswith("__") else name.replace("__", "."),
+            value.encode() if isinstance(value, str) else value,
+        )
+        for name, value in values.items()
     )
 
 
