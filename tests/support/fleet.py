@@ -19,6 +19,7 @@ from tests.support.processes import CHECKOUT, Child
 from tests.support.waiting import wait_until
 
 MAX_IN_FLIGHT = 24
+_CLOCK_KEY = "of-the-clock"
 SESSION_TIMEOUT_S = 3.0
 CLASSIC = {"session.timeout.ms": int(SESSION_TIMEOUT_S * 1000), "heartbeat.interval.ms": 500}
 """A member that was killed is missed this soon; the KIP-848 protocol has it on the broker (`TEST_PROPERTIES`)."""
@@ -49,8 +50,9 @@ class SimulatorProcess:
 
         self.url = wait_until(address, 30, lambda: f"the simulator listens: {self._child.output}")
         self.play(faults)
-        self._zero_s = time.monotonic()  # the ledger counts its seconds from its first call, which is this one
-        self._post("/v1/chat/completions", {"model": "clock", "messages": [{"role": "user", "content": "now"}]})
+        self._clock: list[float] = []
+        for _ in range(5):
+            self._set_clock()
 
     def play(self, faults: list[dict[str, Any]]) -> None:
         """Replace the faults; their seconds count from the next call on."""
@@ -58,12 +60,17 @@ class SimulatorProcess:
 
     def calls(self, names: Mapping[str, str]) -> list[Call]:
         """Every call so far, but our own. names: who had which key, by `key_mark`."""
-        with urllib.request.urlopen(f"{self.url}/admin/ledger?after=1", timeout=30) as answer:
+        self._set_clock()
+        with urllib.request.urlopen(f"{self.url}/admin/ledger", timeout=30) as answer:
             assert answer.headers["x-ledger-dropped"] == "0"
             lines = [json.loads(line) for line in answer.read().splitlines()]
+        clock = key_mark(_CLOCK_KEY)
+        ours = [line["at_s"] for line in lines if line["key"] == clock]
+        zero_s = max(sent_s - at_s for sent_s, at_s in zip(self._clock, ours, strict=True))
         return [
-            Call(self._zero_s + line["at_s"], names[line["key"]], line["request_id"], line["status"], line["fault"])
+            Call(zero_s + line["at_s"], names[line["key"]], line["request_id"], line["status"], line["fault"])
             for line in lines
+            if line["key"] != clock
         ]
 
     def __enter__(self) -> "SimulatorProcess":
@@ -72,8 +79,13 @@ class SimulatorProcess:
     def __exit__(self, *_: object) -> None:
         self._child.kill()
 
+    def _set_clock(self) -> None:
+        """The ledger counts seconds from its first call; when calls of our own were made says when that was."""
+        self._clock.append(time.monotonic())
+        self._post("/v1/chat/completions", {"model": "clock", "messages": [{"role": "user", "content": "now"}]})
+
     def _post(self, path: str, body: Any) -> None:
-        headers = {"content-type": "application/json", "authorization": "Bearer of-the-clock"}
+        headers = {"content-type": "application/json", "authorization": f"Bearer {_CLOCK_KEY}"}
         request = urllib.request.Request(f"{self.url}{path}", json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request, timeout=30) as answer:
             answer.read()

@@ -4,6 +4,7 @@ from tests.chaos.repeats import Incident, Repeats, repeats
 from tests.support.fleet import Call
 
 KILLED = Incident("first", 10.0, 10.0, kill=True)
+KILLED_LATER = Incident("first", 16.0, 16.0, kill=True)
 STOPPED = Incident("first", 10.0, 20.0, kill=False)
 
 
@@ -59,10 +60,10 @@ def test_more_calls_in_the_air_than_allowed_is_a_fault() -> None:
 
 
 def test_an_outcome_that_waits_for_its_commit_for_seconds_is_a_fault() -> None:
-    report = judged(call("first", 5), call("second", 14), incidents=(KILLED,))
-    assert report.faults == ["first had called for r 5.0 s before it was killed; no outcome was visible"]
+    report = judged(call("first", 5), call("second", 17), incidents=(KILLED_LATER,), visible_s=18)
+    assert report.faults == ["first had called for r 11.0 s before it was killed; no outcome was visible"]
 
 
 def test_an_outcome_may_wait_for_as_long_as_the_broker_is_away() -> None:
     away = Incident("first", 6.0, 9.0, kill=False)
-    assert not judged(call("first", 5), call("second", 14), incidents=(KILLED, away)).faults
+    assert not judged(call("first", 5), call("second", 17), incidents=(KILLED_LATER, away), visible_s=18).faults
