@@ -91,16 +91,18 @@ async def main(kind: str, base_url: str, seconds: str) -> None:
     call = {"openai": _openai, "anthropic": _anthropic}[kind](base_url)
     texts = [json.loads(value)["body"] for _, _, value in requests(100)]
     answered = 0
+    warm = asyncio.Event()
 
     async def caller(number: int) -> None:
         nonlocal answered
         while True:
             await call(texts[number % len(texts)])
             answered += 1
+            if answered == WARM_UP_CALLS:
+                warm.set()
 
     callers = [asyncio.create_task(caller(number)) for number in range(IN_FLIGHT)]
-    while answered < WARM_UP_CALLS and not any(task.done() for task in callers):
-        await asyncio.sleep(0.05)
+    await asyncio.wait([*callers, asyncio.create_task(warm.wait())], return_when=asyncio.FIRST_COMPLETED)
     before, cpu_s, began_s = answered, _cpu_s(), time.monotonic()
     await asyncio.wait(callers, timeout=float(seconds), return_when=asyncio.FIRST_EXCEPTION)
     done, passed_s = answered - before, time.monotonic() - began_s
