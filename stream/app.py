@@ -243,6 +243,7 @@ def run_worker(settings: Settings, options: WorkerOptions) -> None:
 async def _work(settings: Settings, tasks: Catalogue, options: WorkerOptions) -> None:
     async with AsyncExitStack() as open_things:
         told = await open_things.enter_async_context(telemetry(settings, tasks.versions()))
+        told.logger.info("loading the providers", providers=used_providers(settings, tasks))
         called = calling(settings, tasks, on_gate_change(told.watch), observed=told.observed)
         open_things.push_async_callback(called.aclose)
         topics = TopicWatch(settings, [version.results_topic for version in tasks.versions()])

@@ -22,7 +22,6 @@ class StopCause(StrEnum):
     MIRRORED_OFFSET = "mirrored_offset"
     NEWER_MAP = "newer_map"
     TOPIC_CHANGED = "topic_changed"
-    READ_ERROR = "read_error"
 
 
 _CAUSE_OF_FAULT = {

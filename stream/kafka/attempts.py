@@ -55,6 +55,9 @@ class Ending:
 class Committer(Protocol):
     """Carries out attempts, one at a time, on the caller's thread."""
 
+    def open(self) -> None:
+        """Get ready: end what an earlier process with our id left open. Raises as `attempt` does."""
+
     def attempt(self, attempt: Attempt) -> Ending:
         """Publish and commit. Raises FencedError, and KafkaException for what no waiting will cure."""
 

@@ -125,6 +125,7 @@ class Commits:
             await self._close()
 
     async def _run(self) -> None:
+        await self._thread.run(self._committer.open)
         failures = 0
         while True:
             await self._wake.wait()

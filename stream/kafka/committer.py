@@ -49,6 +49,15 @@ class TransactionalCommitter:
         self._fenced_at_s: float | None = None
         self._letting_go = threading.Event()
 
+    def open(self) -> None:
+        """At once, not at the first attempt: until its own open transaction is ended, a restarted worker would wait for
+        the broker to time it out before it knows where to start."""
+        try:
+            if self._producer is None:
+                self._opened()
+        finally:
+            self._letting_go.clear()
+
     def attempt(self, attempt: Attempt) -> Ending:
         try:
             return self._attempted(attempt)

@@ -26,6 +26,9 @@ class PlainCommitter:
         self._producer: Producer | None = None
         self._letting_go = threading.Event()
 
+    def open(self) -> None:
+        """Nothing is ever left open without transactions."""
+
     def attempt(self, attempt: Attempt) -> Ending:
         try:
             return self._attempted(attempt)

@@ -34,6 +34,9 @@ class ScriptedCommitter:
         self.let_go_of = 0
         self.on_let_go: Callable[[], None] = lambda: None
 
+    def open(self) -> None:
+        assert not self.attempts
+
     def attempt(self, attempt: Attempt) -> Ending:
         self.attempts.append(attempt)
         return self.endings.pop(0) if self.endings else COMMITTED
@@ -381,6 +384,7 @@ async def test_a_release_waits_for_the_attempt_that_holds_the_partition() -> Non
     bench = Bench()
     partition, bystander = bench.partition(0), bench.partition(1)
     async with bench.running():
+        await asyncio.sleep(0.01)  # the committer is open
         bench.thread.held.clear()
         bench.add(partition, 0)
         await asyncio.sleep(0.1)
@@ -400,6 +404,7 @@ async def test_past_its_patience_a_release_makes_the_attempt_end() -> None:
     bench.committer.on_let_go = bench.thread.held.set
     partition = bench.partition()
     async with bench.running():
+        await asyncio.sleep(0.01)  # the committer is open
         bench.thread.held.clear()
         bench.add(partition, 0)
         await asyncio.sleep(0.1)
