@@ -154,7 +154,7 @@ def test_a_reply_is_valid_for_its_schema(model: type[BaseModel], seed: int, text
     assert reply_to(text, model, seed=seed) is not None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=400), st.integers())
 def test_a_reply_is_valid_whatever_the_text(text: str, seed: int) -> None:
     for model in MODELS:

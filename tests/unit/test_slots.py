@@ -78,7 +78,7 @@ async def test_one_that_is_cancelled_as_it_gets_its_slot_passes_it_on() -> None:
     assert slots.used == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     limit=st.integers(1, 3),
     lives=st.lists(
