@@ -13,6 +13,7 @@ from stream.kafka.assignment import TopicPartition
 from stream.kafka.attempts import Attempt, Ending, Parcel, Result
 from stream.kafka.committer import TransactionalCommitter
 from stream.kafka.plain_committer import PlainCommitter
+from tests.support.scripted_producer import ScriptedProducer
 
 HERE = TopicPartition("requests", 0)
 THERE = TopicPartition("requests", 1)
@@ -28,65 +29,6 @@ ABORTABLE = trouble(KafkaError.ILLEGAL_GENERATION, txn_requires_abort=True)
 FATAL = trouble(KafkaError.UNKNOWN, fatal=True)
 UNCLASSIFIED = trouble(KafkaError.UNKNOWN)
 FENCED = trouble(KafkaError._FENCED, fatal=True)
-REFUSED = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
-
-
-class ScriptedProducer:
-    """Does what it is told: `script` has what each call of a method raises, in turn; None: it goes well. `refuses`:
-    topics whose records come back refused."""
-
-    def __init__(self, script: dict[str, list[Exception | None]], refuses: Sequence[str] = ()) -> None:
-        self._script = script
-        self._refuses = refuses
-        self._reports: list[tuple[str, Callable[[Any, Any], None]]] = []
-        self.calls: list[str] = []
-        self.produced: list[str] = []
-        self.offsets: list[tuple[str, int, int, str]] = []
-        self.metadata = b""
-        self.undelivered = 0
-
-    def _step(self, name: str) -> None:
-        self.calls.append(name)
-        planned = self._script.get(name, [])
-        if planned and (error := planned.pop(0)) is not None:
-            raise error
-
-    def init_transactions(self, timeout_s: float) -> None:
-        self._step("init")
-
-    def begin_transaction(self) -> None:
-        self._step("begin")
-
-    def produce(self, topic: str, value: Any, key: Any, *, headers: Any, on_delivery: Any, partition: int = -1) -> None:
-        self._step("produce")
-        self.produced.append(topic)
-        self._reports.append((topic, on_delivery))
-
-    def poll(self, timeout_s: float) -> int:
-        self._step("poll")
-        return 0
-
-    def flush(self, timeout_s: float) -> int:
-        self._step("flush")
-        self._deliver()
-        return self.undelivered
-
-    def send_offsets_to_transaction(self, offsets: Any, metadata: bytes, timeout_s: float) -> None:
-        self.metadata = metadata
-        self._step("offsets")
-        self.offsets = [(o.topic, o.partition, o.offset, o.metadata) for o in offsets]
-
-    def commit_transaction(self, timeout_s: float) -> None:
-        self._deliver()
-        self._step("commit")
-
-    def abort_transaction(self, timeout_s: float) -> None:
-        self._step("abort")
-
-    def _deliver(self) -> None:
-        for topic, report in self._reports:
-            report(REFUSED if topic in self._refuses else None, None)
-        self._reports.clear()
 
 
 Found = dict[TopicPartition, tuple[int, str]]
