@@ -148,8 +148,7 @@ def _paid_twice(broker: Broker, calls: Sequence[Call], excuses: list[Excuse], *,
         shown_s = visible_s.get(place)
         if transactional and not dazed and shown_s is not None and shown_s < call.at_s:
             found.append(f"{call.request_id}: paid for at {call.at_s:.3f} s, visible since {shown_s:.3f} s")
-        again = last is not None and last.failed and last.process == call.process  # it may wake as it is told
-        if not call.owned and not again:
+        if not call.owned and not dazed:  # one that wakes is told at the same moment as what waited at a gate
             found.append(f"{call.request_id}: paid for at {call.at_s:.3f} s by one that knew {place[0]} was lost")
         if dazed:
             before[call.request_id] = replace(call, failed=True)
