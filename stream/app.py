@@ -26,7 +26,7 @@ from stream.kafka import clients
 from stream.kafka.assignment import TopicPartition
 from stream.kafka.attempts import Committer
 from stream.kafka.budget import Budget
-from stream.kafka.committer import TRANSACTION_TIMEOUT_MS, TransactionalCommitter
+from stream.kafka.committer import CALL_S, TRANSACTION_TIMEOUT_MS, TransactionalCommitter
 from stream.kafka.gaps import GapReader
 from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.intake import Commit, Intake
@@ -213,7 +213,7 @@ def _committer_maker(
         own = {"transactional.id": identity.name, "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
         return clients.producer(settings, **sizes, **own)
 
-    return lambda _: TransactionalCommitter(make, GroupOffsets(settings).committed, identity.name)
+    return lambda _: TransactionalCommitter(make, GroupOffsets(settings, CALL_S).committed, identity.name)
 
 
 def on_gate_change(watch: Watch) -> Callable[[GateChange], None]:

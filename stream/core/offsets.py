@@ -147,6 +147,8 @@ class OffsetTracker:
         self.unproven: set[tuple[int, int]] = set()
         """Gaps nobody has confirmed: from an offset up to, not including, another."""
         self._epoch = UNKNOWN_EPOCH
+        self._cut_at: int | None = None
+        """Where marks were taken back since the latest plan."""
         self._gaps: list[tuple[int, int]] = []
 
     @property
@@ -163,13 +165,11 @@ class OffsetTracker:
         self.passed(offset)
         self.position = offset + 1
         self._epoch = max(self._epoch, epoch)
-        if offset not in self.committed:
-            return Delivery.RUN
-        if UNKNOWN_EPOCH < self.committed.epoch < epoch:
-            mark = 1 << (offset - self.committed.base)
-            self.committed = replace(self.committed, bits=self.committed.bits & ~mark)
-            return Delivery.RUN
-        return Delivery.SKIP
+        if self.committed.bits and UNKNOWN_EPOCH < self.committed.epoch < epoch:
+            # Epochs never fall along a log: what the map marks from here on was cut off with the old one.
+            self._cut_at = offset if self._cut_at is None else min(self._cut_at, offset)
+            self.committed = _cut(self.committed, offset)
+        return Delivery.SKIP if offset in self.committed else Delivery.RUN
 
     def passed(self, offset: int) -> None:
         """Note that reading has come to `offset` without a record in between."""
@@ -186,7 +186,11 @@ class OffsetTracker:
         self._gaps.sort()
 
     def plan(self, outcomes: Iterable[tuple[int, int | None]]) -> DoneMap:
-        """The map an attempt with these outcomes, (offset, leader epoch) each, would commit."""
+        """The map an attempt with these outcomes, (offset, leader epoch) each, would commit.
+
+        The latest plan is the one that may be acknowledged.
+        """
+        self._cut_at = None
         base, bits, epoch = self.committed.base, self.committed.bits, self.committed.epoch
         for offset, leader_epoch in outcomes:
             bits |= 1 << (offset - base)
@@ -204,5 +208,10 @@ class OffsetTracker:
 
     def acknowledge(self, done: DoneMap) -> None:
         """An attempt that committed this map went through."""
-        self.committed = done
+        self.committed = done if self._cut_at is None else _cut(done, self._cut_at)
         self._gaps = [gap for gap in self._gaps if gap[1] > done.base]
+
+
+def _cut(done: DoneMap, offset: int) -> DoneMap:
+    """The map without its marks at or after an offset (which lies at or past its base)."""
+    return replace(done, bits=done.bits & ((1 << max(offset - done.base, 0)) - 1))

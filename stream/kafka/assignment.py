@@ -57,3 +57,7 @@ class Assignment:
     def live(self, partition: TopicPartition, epoch: int) -> bool:
         """Whether this epoch of the partition is still ours."""
         return self._epochs.get(partition) == epoch
+
+    def owned(self, partition: TopicPartition) -> bool:
+        """Whether any epoch of the partition is current."""
+        return partition in self._epochs

@@ -7,6 +7,7 @@ attempt is cut every interval, or when one is full.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Beyond either, no further call starts."""
 
 REFUSED_AGAIN_S = 60.0
+REFUSING_AT = 3
+"""From so many refused outcomes on, all others for the same topic are set aside untried until one is taken."""
+
 LET_GO_S = 2.0
 _RETRY_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -37,6 +41,11 @@ class Settled:
     record: Record
     parcel: Parcel
     size: int
+
+    @property
+    def topic(self) -> str:
+        """Where the outcome itself goes (not its audit copy)."""
+        return self.parcel.records[0].topic if self.parcel.records else ""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,9 +62,10 @@ class _Batch:
 class Commits:
     """The commit loop. `run` it as a task.
 
-    thread: where the committer may block. hash_of: the topic hash of a request topic. on_committed: told of each
-    partition that moved, with its new map. transactional: whether the group's metadata is needed. quiet: whether no
-    call is in flight, so that waiting for more outcomes would gain nothing.
+    thread: where the committer may block. hash_of: the topic hash of a request topic, for a partition that wasn't given
+    one with its start. on_committed: told of each partition that moved, with its new map. transactional: whether the
+    group's metadata is needed. quiet: whether no call is in flight, so that waiting for more outcomes would gain
+    nothing.
     """
 
     def __init__(
@@ -82,6 +92,9 @@ class Commits:
         self._quiet = quiet
         self._waiting: list[Settled] = []
         self._suspects: list[Settled] = []
+        self._suspects_turn = True
+        self._refused: list[Settled] = []
+        self._probes: set[Settled] = set()
         self._starts: dict[Partition, DoneMap] = {}
         self._advanced: set[Partition] = set()
         self._open: _Batch | None = None
@@ -98,7 +111,8 @@ class Commits:
     @property
     def full(self) -> bool:
         """Whether so much waits that no further call should start."""
-        return len(self._waiting) >= MAX_WAITING_OUTCOMES or self._waiting_bytes >= MAX_WAITING_BYTES
+        count = len(self._waiting) + len(self._suspects) + len(self._refused)
+        return count >= MAX_WAITING_OUTCOMES or self._waiting_bytes >= MAX_WAITING_BYTES
 
     def add(self, settled: Settled) -> None:
         """An outcome to be published."""
@@ -145,7 +159,7 @@ class Commits:
     async def drained(self, partitions: Sequence[Partition]) -> None:
         """Wait until every outcome of these partitions is visible, but those the broker refuses."""
         async with self._moved:
-            await self._moved.wait_for(lambda: not any(p.uncommitted for p in partitions))
+            await self._moved.wait_for(lambda: not any(p.uncommitted for p in partitions if self._live(p)))
 
     async def released(self, partitions: Sequence[Partition], patience_s: float) -> None:
         """Wait until no open attempt holds these partitions; past `patience_s` the attempt is made to end. What waits
@@ -181,19 +195,46 @@ class Commits:
         self._drop_dead()
         starts, self._starts = self._starts, {}
         advanced, self._advanced = self._advanced, set()
-        if self._suspects:
-            chosen = [self._suspects.pop()]
+        self._suspects_turn = not self._suspects_turn  # in turn: what is refused must not hold up what isn't
+        if self._suspects and (self._suspects_turn or not (self._waiting or starts or advanced)):
+            chosen = [self._suspects.pop(0)]
         else:
-            count, size = 0, 0
-            while count < min(len(self._waiting), MAX_OUTCOMES) and (size < MAX_BYTES or not count):
-                size += self._waiting[count].size
-                count += 1
-            chosen, self._waiting = self._waiting[:count], self._waiting[count:]
-            self._waiting_bytes -= sum(settled.size for settled in chosen)
+            chosen = self._from_waiting()
         if not (self._waiting or self._suspects):
             self._wake.clear()
         batch = _Batch(chosen, starts | _further(advanced) | _maps(chosen))
         return batch if batch.maps else None
+
+    def _from_waiting(self) -> list[Settled]:
+        """The oldest outcomes, as many as an attempt takes; those for a topic that refuses everything are set aside.
+
+        One whose key has a suspect before it waits for that: requests of a key become visible in order.
+        """
+        suspected = {(settled.partition, settled.record.key) for settled in self._suspects if settled.record.key}
+        chosen: list[Settled] = []
+        kept: list[Settled] = []
+        size = 0
+        for number, settled in enumerate(self._waiting):
+            if len(chosen) >= MAX_OUTCOMES or size >= MAX_BYTES:
+                kept += self._waiting[number:]
+                break
+            if suspected and (settled.partition, settled.record.key) in suspected:
+                kept.append(settled)
+                continue
+            chosen.append(settled)
+            size += settled.size
+        self._waiting = kept
+        self._waiting_bytes -= size
+        refusing = self._refusing()
+        for settled in chosen:
+            if settled.topic in refusing:
+                self._refuse(settled, "its topic takes nothing at the moment")
+        return [settled for settled in chosen if settled.topic not in refusing]
+
+    def _refusing(self) -> set[str]:
+        """Topics of which so many outcomes were refused that it isn't about a single record."""
+        counts = Counter(settled.topic for settled in self._refused)
+        return {topic for topic, count in counts.items() if count >= REFUSING_AT}
 
     def _attempt_for(self, batch: _Batch) -> Attempt | None:
         """The attempt; None while we are no member of the group. Metadata first, liveness after (`assignment`)."""
@@ -205,7 +246,7 @@ class Commits:
             del batch.maps[partition]
         batch.outcomes = [settled for settled in batch.outcomes if settled.partition in batch.maps]
         offsets = tuple(
-            (partition.id, done.base, encode_map(done, self._hash_of(partition.id.topic)))
+            (partition.id, done.base, encode_map(done, partition.topic_hash or self._hash_of(partition.id.topic)))
             for partition, done in batch.maps.items()
         )
         epochs = {partition.id: partition.epoch for partition in batch.maps}
@@ -252,6 +293,8 @@ class Commits:
     def _acknowledge(self, batch: _Batch, seconds: float) -> None:
         for settled in batch.outcomes:
             settled.partition.uncommitted -= 1
+            if settled in self._probes:
+                self._taken(settled)
         for partition, done in batch.maps.items():
             if self._live(partition):
                 self._on_committed(partition, done)
@@ -276,14 +319,39 @@ class Commits:
         batch.outcomes = [s for index, s in enumerate(batch.outcomes) if index not in ending.refused]
         self._put_back(batch)
         if len(refused) > 1:
-            self._suspects += refused[::-1]
+            self._suspects += refused
             return
         for settled in refused:
-            settled.partition.uncommitted -= 1
-            self._watch.refused(settled.record, ending.reason)
-            asyncio.get_running_loop().call_later(REFUSED_AGAIN_S, self._try_again, settled)
+            self._refuse(settled, ending.reason)
+
+    def _refuse(self, settled: Settled, reason: str) -> None:
+        """Set an outcome aside: its offset stays unfinished, nobody waits for it, and it is tried again later."""
+        if not self._refused and not self._probes:
+            asyncio.get_running_loop().call_later(REFUSED_AGAIN_S, self._probe)
+        settled.partition.uncommitted -= 1
+        self._probes.discard(settled)
+        self._refused.append(settled)
+        self._watch.refused(settled.record, reason)
+
+    def _probe(self) -> None:
+        """Try the oldest of each topic again; once the broker takes it, the others follow."""
+        self._refused = [settled for settled in self._refused if self._live(settled.partition)]
+        self._probes = {settled for settled in self._probes if self._live(settled.partition)}
+        oldest = {settled.topic: settled for settled in reversed(self._refused)}
+        for settled in oldest.values():
+            self._probes.add(settled)
+            self._try_again(settled)
+        if self._refused or self._probes:
+            asyncio.get_running_loop().call_later(REFUSED_AGAIN_S, self._probe)
+
+    def _taken(self, probe: Settled) -> None:
+        """A topic takes outcomes again."""
+        self._probes.discard(probe)
+        for settled in [settled for settled in self._refused if settled.topic == probe.topic]:
+            self._try_again(settled)
 
     def _try_again(self, settled: Settled) -> None:
+        self._refused.remove(settled)
         settled.partition.uncommitted += 1
         self._suspects.append(settled)
         self._wake.set()

@@ -3,7 +3,7 @@
 Runs on the event loop; owns the partitions' queues, not their assignment.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from stream.core.errors import INTERNAL_ERROR, ProviderError
@@ -80,6 +80,8 @@ class Flow:
             self._prepare(item)
         if partition.full():
             self.pause(partition, "bytes")
+        if self.commits.full:
+            self.pause(partition, "outcomes")
 
     def moved(self, partition: Partition, done: DoneMap) -> None:
         """A commit went through: the window moves on. Call `scheduler.pump` afterwards."""
@@ -94,6 +96,12 @@ class Flow:
         if not partition.beyond:
             self.resume(partition, "window")
         self._relieve(partition)
+
+    def relieve(self, partitions: Iterable[Partition]) -> None:
+        """Read on where only unpublished outcomes were in the way, once there is room for more."""
+        if not self.commits.full:
+            for partition in partitions:
+                self.resume(partition, "outcomes")
 
     def forget_waiting(self, partition: Partition) -> None:
         """Let go of everything of a partition that isn't running: others will read it again."""

@@ -20,14 +20,16 @@ COMMITTED_TIMEOUT_S = 30.0
 class GroupOffsets:
     """Offsets and metadata of the group; log start and end of partitions. Connects at the first question."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, timeout_s: float = COMMITTED_TIMEOUT_S) -> None:
+        """timeout_s: how long one question may wait for open transactions."""
         self._settings = settings
+        self._timeout_s = timeout_s
         self._consumer: Consumer | None = None
 
     def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, tuple[int | None, str | None]]:
         """Offset (None: no commit) and metadata of each. Raises KafkaException."""
         positions = [Position(p.topic, p.partition) for p in partitions]
-        answers = self._asked().committed(positions, timeout=COMMITTED_TIMEOUT_S) if positions else []
+        answers = self._asked().committed(positions, timeout=self._timeout_s) if positions else []
         for answer in answers:
             if answer.error:
                 raise KafkaException(answer.error)

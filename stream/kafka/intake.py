@@ -144,7 +144,7 @@ class Intake:
 
     def restart(self, partition: TopicPartition) -> None:
         def again(consumer: Consumer) -> None:
-            if partition in self._assigned:
+            if partition in self._assigned and not self._assignment.owned(partition):
                 # After an offset error a seek is refused (_STATE): only a new assignment recovers.
                 consumer.incremental_unassign([Position(partition.topic, partition.partition)])
                 self._assign(consumer, [partition])

@@ -62,6 +62,10 @@ class Partition:
     waiting: int = 0
     waiting_bytes: int = 0
     uncommitted: int = 0
+    topic_hash: bytes = b""
+    """Of the topic it was judged with: a commit must never carry this progress under a later topic's name."""
+    cancelled: set[int] = field(default_factory=set)
+    """Offsets whose tasks we cancelled ourselves."""
     out_of_range: str = ""
     doubted: set[tuple[int, int]] = field(default_factory=set)
 
@@ -108,10 +112,11 @@ class Partition:
     def cancel(self, *, only_waiting: bool) -> int:
         """Cancel what runs; with `only_waiting` just what has no call in the air. How many calls were given up."""
         given_up = 0
-        for task, slot in self.running.values():
+        for offset, (task, slot) in self.running.items():
             if slot.held and only_waiting:
                 continue
             given_up += slot.held
+            self.cancelled.add(offset)
             task.cancel()
         return given_up
 

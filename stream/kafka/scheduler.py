@@ -6,6 +6,7 @@ pool starves another; nothing starts while too many outcomes wait for their comm
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from stream.kafka.partition import Item, Partition
 from stream.kafka.slots import HeldSlot, Slots
 
 MAX_PARKED = 2
-"""So many times `max_in_flight` requests may be started and waiting inside (for a gate, a backoff), at most."""
+"""So many times `max_in_flight` requests of one pool may be started, in the air or waiting inside, at most."""
 
 
 PROBERS = 2
@@ -55,6 +56,7 @@ class Scheduler:
         self._lanes: Lanes[Item] = Lanes()
         self._routes: dict[str, tuple[str, str]] = {}
         self._started = 0
+        self._started_of: Counter[str] = Counter()
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -105,39 +107,46 @@ class Scheduler:
                 if rooms[pool] >= 1 and self._may_start_one() and (item := self._lanes.take(pool)):
                     rooms[pool] -= 1
                     progress = True
-                    self._start(item)
+                    self._start(item, pool)
         if opens_in_s < math.inf:
             self._pump_in(opens_in_s)
 
     def _may_start_one(self) -> bool:
-        return self.slots.free > 0 and self._started < MAX_PARKED * self.slots.limit and self._may_start()
+        return self.slots.free > 0 and self._may_start()
 
     def _room(self, pool: str) -> tuple[float, float]:
         """How many of a pool may start, and in how many seconds time alone makes room (inf: it has, or none does)."""
         provider, model = self._routes[pool]
         admission = self._admissions.get(provider)
+        unstarted = MAX_PARKED * self.slots.limit - self._started_of[pool]
         if admission is None:
-            return math.inf, math.inf
+            return unstarted, math.inf
         view = admission.view(model)
-        room = max(view.room, 0 if view.open else PROBERS) - admission.waiting(model)
+        room = min(max(view.room, 0 if view.open else PROBERS) - admission.waiting(model), unstarted)
         if room >= 1 or view.opens_in_s is None:
             return room, math.inf
         return room, view.opens_in_s
 
-    def _start(self, item: Item) -> None:
+    def _start(self, item: Item, pool: str) -> None:
         partition = item.partition
         partition.leaves(item)
         self._started += 1
+        self._started_of[pool] += 1
         slot = self.slots.taken()
         task = asyncio.create_task(self._run(item, slot))
         partition.running[item.record.offset] = (task, slot)
-        task.add_done_callback(lambda task: self._ended(item, slot, task))
+        task.add_done_callback(lambda task: self._ended(item, slot, pool, task))
 
-    def _ended(self, item: Item, slot: HeldSlot, task: "asyncio.Task[None]") -> None:
+    def _ended(self, item: Item, slot: HeldSlot, pool: str, task: "asyncio.Task[None]") -> None:
         """Not in the task itself: one that is cancelled before its first step never runs a line."""
         if not task.cancelled() and (error := task.exception()):
             self._on_defect(error)
+        elif task.cancelled() and item.record.offset not in item.partition.cancelled:
+            self._on_defect(
+                RuntimeError(f"the task of {item.partition.id}@{item.record.offset} was cancelled by others")
+            )
         self._started -= 1
+        self._started_of[pool] -= 1
         item.partition.running.pop(item.record.offset, None)
         slot.release()
         self.pump()  # one that waited inside held no slot to give back, but at its gate there is room for another now

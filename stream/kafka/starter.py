@@ -66,7 +66,7 @@ class Starter:
             offset, metadata = committed[partition]
             low, high = self._offsets.log(partition)
             hashed = topic_hash(ids.get(partition.topic), partition.topic)
-            start = min(max(starts.get(partition, low), low), high)
+            start = min(starts.get(partition, low), high)
             facts[partition] = PartitionFacts(
                 partition.topic, partition.partition, hashed, offset, metadata, low, high, start
             )
@@ -118,6 +118,7 @@ class Starter:
     def _judged(self, facts: PartitionFacts, accepted: Sequence[Accepted], highest: "_Lazy") -> Start | Stopped:
         """The verdict; where the command line accepts what would stop it, with that decision recorded first."""
         partition = TopicPartition(facts.topic, facts.partition)
+        accepted = [each for each in accepted if not self._outdated(each, partition, highest)]
         while True:
             verdict = judge(facts, accepted)
             if isinstance(verdict, Search):
@@ -133,6 +134,15 @@ class Starter:
             lost = decisions.OffsetRange(wanted.topic, topic_id, wanted.partition, wanted.from_offset, wanted.to_offset)
             self._decide(wanted.kind, lost.as_json() | {"group": self._settings.kafka.group_id}, verdict.detail)
             accepted = [*accepted, wanted]
+
+    def _outdated(self, accepted: Accepted, partition: TopicPartition, highest: "_Lazy") -> bool:
+        """Whether a re-run was accepted for less than what would be run again now: more has been done since."""
+        if accepted.kind != "accept_rerun" or (accepted.topic, accepted.partition) != (
+            partition.topic,
+            partition.partition,
+        ):
+            return False
+        return highest().get(partition, -1) >= accepted.to_offset
 
     def _decide(self, kind: str, scope: Mapping[str, Any], why: str) -> None:
         decision = decisions.Decision(self._now_ms(), decisions.by_whom(), kind, scope, why)

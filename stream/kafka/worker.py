@@ -230,6 +230,7 @@ class Worker:
             self._begin(partition, done)
             return
         self._flow.moved(partition, done)
+        self._flow.relieve(self._partitions.values())
         self._judge_again_when_idle(partition)
         if self._flow.done:
             self.stop()
@@ -244,6 +245,9 @@ class Worker:
             if not partitions:
                 return
             ids = [p.id for p in partitions]
+            topic_ids = self._parts.topic_ids()
+            for partition in partitions:
+                partition.topic_hash = topic_hash(topic_ids.get(partition.id.topic), partition.id.topic)
             try:
                 verdicts = await self._starting.run(lambda ids=ids: self._parts.judge(ids))  # type: ignore[misc]
             except (KafkaException, LlmStreamError) as error:
@@ -297,6 +301,7 @@ class Worker:
                 continue
             if not self._live(partition):
                 return
+            partition.doubted.discard(gap)
             if empty:
                 tracker.prove(gap)
                 self._commits.advance(partition)
@@ -345,6 +350,7 @@ class Worker:
                 self._forget(partition)
                 if self._partitions.get((partition.id.topic, partition.id.partition)) is partition:
                     del self._partitions[partition.id.topic, partition.id.partition]
+            self._flow.relieve(self._partitions.values())
             self._flow.scheduler.pump()  # outcomes that were dropped with them may have kept others from starting
         finally:
             released.set()
@@ -404,6 +410,7 @@ class Worker:
     async def _watch_broker(self) -> None:
         """Ask now and then whether a broker answers, and whether the topics are still the same."""
         known = dict(self._parts.topic_ids())
+        missed: set[TopicPartition] = set()
         while True:
             await asyncio.sleep(WATCH_BROKER_S if self._brokers_up else 2)
             if not await self._asking.run(self._parts.broker_answers):
@@ -412,7 +419,11 @@ class Worker:
             now = self._parts.topic_ids()
             for partition in list(self._partitions.values()):
                 before, after = known.get(partition.id.topic), now.get(partition.id.topic)
-                if before and before != after and partition.stop is None:
+                if not before or before == after or partition.stop is not None:
+                    missed.discard(partition.id)
+                elif after is None and partition.id not in missed:
+                    missed.add(partition.id)  # one broker that doesn't know it yet is no proof: ask again
+                else:
                     self._stop_for_good(partition, before, after)
 
     def _stop_for_good(self, partition: Partition, before: str, after: str | None) -> None:
