@@ -129,6 +129,8 @@ class ProviderError(LlmStreamError):
     retry_after_s: how long the provider asked us to wait, already checked (0 ≤ s ≤ 900), None if it did not.
     answered: whether a readable answer came back. A call without one may have been billed: its price is unknown.
     counted: whether it counts as an attempt; the wrapper that knows how the provider fares for others says so.
+    final: whether the provider said that trying again is of no use (`x-should-retry: false`). It is believed once the
+    failure counts: while the provider fails for everybody, it says nothing about this request.
     """
 
     def __init__(
@@ -141,6 +143,7 @@ class ProviderError(LlmStreamError):
         retry_after_s: float | None = None,
         answered: bool = True,
         counted: bool = True,
+        final: bool = False,
     ) -> None:
         super().__init__(detail)
         self.error_class = error_class
@@ -150,6 +153,7 @@ class ProviderError(LlmStreamError):
         self.retry_after_s = retry_after_s
         self.answered = answered
         self.counted = counted
+        self.final = final
 
 
 class AttemptsExhausted(ProviderError):  # noqa: N818  (its name is the failure code)

@@ -81,7 +81,7 @@ class Retrying:
             raise failure
         if not self._policy.patient and failure.error_class in _RAISED_AT_ONCE:
             raise failure
-        if attempts >= self._policy.max_attempts or ambiguous >= self._policy.max_ambiguous:
+        if failure.final or attempts >= self._policy.max_attempts or ambiguous >= self._policy.max_ambiguous:
             raise AttemptsExhausted(
                 failure.error_class,
                 f"failed {attempts} times ({ambiguous} without an answer); last: {failure.detail}",

@@ -146,9 +146,7 @@ class Wire:
     def _error(self, status: int, headers: Mapping[str, str], body: dict[str, Any], *, answered: bool) -> ProviderError:
         """An answer that says that it failed, classified."""
         error_type, code, message, status = _words(body, status)
-        error_class = classify(
-            status, error_type, code, message, should_retry=headers.get("x-should-retry", "").lower() != "false"
-        )
+        error_class = classify(status, error_type, code, message)
         self._key_is_suspect = error_class is ErrorClass.ACCOUNT
         word = code or error_type
         if error_class is ErrorClass.UNKNOWN_MODEL and not word:
@@ -161,6 +159,7 @@ class Wire:
             error_type=self._key.scrubbed(word) if word else None,
             retry_after_s=parse_retry_after(headers, time.time()),
             answered=answered,
+            final=headers.get("x-should-retry", "").lower() == "false",
         )
 
     def _junk(self, why: str) -> ProviderError:

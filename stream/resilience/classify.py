@@ -87,23 +87,16 @@ def classify(
     error_type: str | None = None,
     error_code: str | None = None,
     message: str = "",
-    *,
-    should_retry: bool = True,
 ) -> ErrorClass:
     """The class of a failed call.
 
     status: of the HTTP answer; None if there was none (then it is transient).
     error_type, error_code: the provider's own words for it (`error.type`, `error.code`), None where it gave none.
     message: the provider's sentence, in any case.
-    should_retry: False where the answer carried `x-should-retry: false`. What would be tried again, and counted as
-    tried, is then a bad request at once; pauses (account, model, rate, overload) stay pauses.
     """
     words = tuple(word.lower() for word in (error_type, error_code) if word)
     sentence = message.lower()
     for row in ROWS:
         if row.applies(status, words, sentence):
-            found = row.error_class
-            break
-    else:
-        found = ErrorClass.TRANSIENT
-    return ErrorClass.BAD_REQUEST if found is ErrorClass.TRANSIENT and not should_retry else found
+            return row.error_class
+    return ErrorClass.TRANSIENT

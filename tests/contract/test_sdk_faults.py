@@ -238,7 +238,7 @@ MORE_ROWS = (
     Row(
         "500 that shall not be tried again",
         lambda d: answer(d.error("x", "No."), 500, ["x-should-retry: false"]),
-        BAD,
+        TRANSIENT,
         priced=True,
     ),
     Row("error with a cut body", lambda d: send_then_close(response(b"x" * 99, 429)[:-50]), RATE, priced=True),

@@ -104,23 +104,9 @@ def test_too_long_a_context_is_a_bad_request_whatever_the_status() -> None:
     assert classify(500, "server_error", "context_length_exceeded") is C.BAD_REQUEST
 
 
-def test_should_retry_false_turns_transient_into_bad_request() -> None:
-    assert classify(500, should_retry=False) is C.BAD_REQUEST
-
-
-@pytest.mark.parametrize(
-    ("status", "error_class"),
-    [(401, C.ACCOUNT), (429, C.RATE_LIMITED), (529, C.OVERLOADED), (404, C.UNKNOWN_MODEL)],
-)
-def test_should_retry_false_leaves_pauses_alone(status: int, error_class: ErrorClass) -> None:
-    assert classify(status, should_retry=False) is error_class
-
-
-@given(st.none() | st.integers(0, 999), st.none() | st.text(), st.none() | st.text(), st.text(), st.booleans())
-def test_every_answer_has_a_class(
-    status: int | None, error_type: str | None, code: str | None, message: str, should_retry: bool
-) -> None:
-    found = classify(status, error_type, code, message, should_retry=should_retry)
+@given(st.none() | st.integers(0, 999), st.none() | st.text(), st.none() | st.text(), st.text())
+def test_every_answer_has_a_class(status: int | None, error_type: str | None, code: str | None, message: str) -> None:
+    found = classify(status, error_type, code, message)
     assert found in set(ErrorClass) - {C.AMBIGUOUS}
 
 

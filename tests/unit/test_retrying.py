@@ -104,6 +104,19 @@ async def test_the_fourth_transient_failure_is_the_last() -> None:
     assert isinstance(end.__cause__, ProviderError)
 
 
+async def test_a_failure_the_provider_calls_final_is_the_last_once_it_counts() -> None:
+    run = Run(ProviderError(E.TRANSIENT, "no", final=True))
+    assert isinstance(await run.end(), AttemptsExhausted)
+    assert run.account == (1, 1)
+
+
+async def test_a_final_failure_that_does_not_count_pauses_like_any_other() -> None:
+    """While it fails for everybody, a provider's "don't retry" says nothing about this request."""
+    run = Run(*[ProviderError(E.TRANSIENT, "no", final=True, counted=False)] * 5)
+    assert isinstance(await run.end(), Completion)
+    assert run.account == (1, 6)
+
+
 async def test_the_second_ambiguous_failure_is_the_last() -> None:
     run = Run(E.AMBIGUOUS, E.TRANSIENT, E.AMBIGUOUS)
     assert isinstance(await run.end(), AttemptsExhausted)
