@@ -28,7 +28,7 @@ def main() -> int:
         for round_ in plan:
             outcome = play(kafka, (options.keep or Path(folder)) / f"round-{round_.number}", round_)
             outcomes.append(outcome)
-            say(lines(outcomes)[-1])
+            say(lines([outcome])[-1])
             for fault in outcome.all_faults:
                 say(f"  {fault}")
     say("\n" + "\n".join(lines(outcomes)))

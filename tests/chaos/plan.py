@@ -64,7 +64,6 @@ class Round:
     fates: tuple[Fate, ...]
     disturbances: tuple[Disturbance, ...]
     faults: tuple[dict[str, Any], ...]
-    group_protocol: str
     transactional_id: str
 
 
@@ -86,8 +85,7 @@ def _round(chance: random.Random, number: int, seed: int, kills: int) -> Round:
         fates,
         _disturbances(chance, length_s),
         tuple(_faults(chance, length_s)),
-        "consumer" if number % 4 == 0 else "classic",
-        "random" if number % 4 == 3 else "",
+        "random" if number % 3 == 0 else "",
     )
 
 

@@ -73,7 +73,6 @@ class Stage:
                 self.simulator.url,
                 topics,
                 f"chaos-{topics.requests}",
-                round_.group_protocol,
                 round_.transactional_id,
             )
         )

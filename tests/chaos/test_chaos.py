@@ -22,7 +22,7 @@ from tests.support.proxy import ApiKey, KafkaProxy
 from tests.support.topic_reading import read_all
 from tests.support.waiting import wait_until
 
-QUIET = Round(0, 1, (), (), (), "classic", "")
+QUIET = Round(0, 1, (), (), (), "")
 SETTLED_S = 60
 
 
@@ -50,6 +50,7 @@ def assert_clean(stage: Stage, *members: Member) -> None:
     assert stage.outcome.clean, "\n".join(stage.outcome.all_faults)
 
 
+@pytest.mark.timeout(900)
 def test_a_round_of_kills_stops_and_cuts_loses_and_doubles_nothing(own_kafka: LocalKafka, tmp_path: Path) -> None:
     for round_ in rounds(int(os.environ.get("SEED", "1")), int(os.environ.get("KILLS", "12"))):
         outcome = play(own_kafka, tmp_path / f"round-{round_.number}", round_)

@@ -21,8 +21,8 @@ from tests.support.waiting import wait_until
 MAX_IN_FLIGHT = 24
 _CLOCK_KEY = "of-the-clock"
 SESSION_TIMEOUT_S = 3.0
-CLASSIC = {"session.timeout.ms": int(SESSION_TIMEOUT_S * 1000), "heartbeat.interval.ms": 500}
-"""A member that was killed is missed this soon; the KIP-848 protocol has it on the broker (`TEST_PROPERTIES`)."""
+MEMBERSHIP = {"session.timeout.ms": int(SESSION_TIMEOUT_S * 1000), "heartbeat.interval.ms": 500}
+"""A member that was killed is missed this soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,6 @@ class Fleet:
     simulator_url: str
     topics: Topics
     group: str
-    group_protocol: str = "classic"
     transactional_id: str = ""
     worker: Mapping[str, Any] = field(default_factory=dict)
     members: list[Member] = field(default_factory=list)
@@ -162,11 +161,9 @@ class Fleet:
     def config(self, bootstrap_servers: str = "") -> Path:
         """The configuration file, written. bootstrap_servers: for commands that go another way than the workers."""
         servers = bootstrap_servers or self.bootstrap_servers
-        properties = CLASSIC if self.group_protocol == "classic" else {}
         kafka = {
             "bootstrap_servers": servers,
             "group_id": self.group,
-            "group_protocol": self.group_protocol,
             "transactional_id": self.transactional_id,
         }
         topics = {
@@ -180,7 +177,7 @@ class Fleet:
         worker = {"max_in_flight": MAX_IN_FLIGHT, "state_dir": str(self.folder / "state"), **self.worker}
         tables: dict[str, Mapping[str, Any]] = {
             "kafka": kafka,
-            "kafka.properties": properties,
+            "kafka.properties": MEMBERSHIP,
             "topics": topics,
             "worker": worker,
             "tasks": {"path": str(CHECKOUT / "prompts")},
