@@ -36,6 +36,7 @@ Commit = tuple[TopicPartition, int, str]
 """A partition, the offset to commit and its metadata."""
 
 
+RebalanceCallback = Callable[[Consumer, list[Position]], None]
 MakeConsumer = Callable[[Callable[[KafkaError], None]], Consumer]
 """Makes a member of the group, given whom to tell of errors (librdkafka's `error_cb`, called inside `poll`)."""
 
@@ -110,6 +111,7 @@ class Intake:
         self._untaken = threading.Semaphore(MAX_BATCHES_UNTAKEN)
         self._stopping = threading.Event()
         self._assigned: set[TopicPartition] = set()
+        self._callback_failed: Exception | None = None
         self._ends: list[tuple[TopicPartition, int]] = []
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self.ticked_s = time.monotonic()
@@ -184,7 +186,12 @@ class Intake:
     def _read_until_trouble(self) -> None:
         """One consumer's life: until told to stop, or until `poll` raises, after which it is made anew."""
         consumer = self._make(self._owner.trouble)
-        consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+        consumer.subscribe(
+            self._topics,
+            on_assign=self._never_raising(self._on_assign),
+            on_revoke=self._never_raising(self._on_revoke),
+            on_lost=self._never_raising(self._on_lost),
+        )
         try:
             while not self._stopping.is_set():
                 self._serve(consumer)
@@ -211,6 +218,9 @@ class Intake:
 
     def _poll(self, consumer: Consumer) -> None:
         message = consumer.poll(POLL_S)
+        if self._callback_failed is not None:
+            failure, self._callback_failed = self._callback_failed, None
+            raise failure
         self._tick(consumer)
         if message is None:
             return
@@ -245,6 +255,18 @@ class Intake:
         else:
             self._owner.trouble(error)
         return None
+
+    def _never_raising(self, callback: RebalanceCallback) -> RebalanceCallback:
+        """The callback, its exception kept for after `poll`: one that crosses the binding loses records, and comes out
+        of it as something else. The consumer is then made anew."""
+
+        def guarded(consumer: Consumer, positions: list[Position]) -> None:
+            try:
+                callback(consumer, positions)
+            except Exception as error:  # noqa: BLE001  (whatever it is, it is raised again outside)
+                self._callback_failed = error
+
+        return guarded
 
     def _on_assign(self, consumer: Consumer, positions: list[Position]) -> None:
         self._assign(consumer, [_partition(p) for p in positions])

@@ -55,4 +55,7 @@ class TopicWatch:
     def _ask(self) -> None:
         if self._client is None:
             self._client = clients.admin(self._settings)
-        self.facts = admin.topic_facts(self._client, self._needed, _ANSWER_S)
+        try:
+            self.facts = admin.topic_facts(self._client, self._needed, _ANSWER_S)
+        except DependencyError as error:
+            raise clients.unreachable(self._settings, error.__cause__ or error) from error
