@@ -16,7 +16,10 @@ def worker(
         int | None, typer.Option(min=1, metavar="N", help="Stop by itself after N requests. For careful first runs.")
     ] = None,
     max_cost_usd: Annotated[
-        float | None, typer.Option(min=0, metavar="X", help="Start no further call once X dollars are spent.")
+        float | None,
+        typer.Option(
+            min=0, metavar="X", help="Start no call once X dollars are spent; calls in the air are still paid."
+        ),
     ] = None,
     accept_gap: Annotated[
         list[str] | None,
