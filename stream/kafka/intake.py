@@ -129,8 +129,12 @@ class Intake:
     def begin(self, partition: TopicPartition, epoch: int, offset: int) -> None:
 
         def seek(consumer: Consumer) -> None:
-            consumer.seek(Position(partition.topic, partition.partition, offset))
-            consumer.resume([Position(partition.topic, partition.partition)])
+            try:
+                consumer.seek(Position(partition.topic, partition.partition, offset))
+                consumer.resume([Position(partition.topic, partition.partition)])
+            except KafkaException as error:  # it would stand paused for ever, and everybody would think that it reads
+                self._owner.trouble(error.args[0])
+                self._assign_again(consumer, partition)
 
         self._on_live(partition, epoch, seek)
 
@@ -147,9 +151,7 @@ class Intake:
     def restart(self, partition: TopicPartition) -> None:
         def again(consumer: Consumer) -> None:
             if partition in self._assigned and not self._assignment.owned(partition):
-                # After an offset error a seek is refused (_STATE): only a new assignment recovers.
-                consumer.incremental_unassign([Position(partition.topic, partition.partition)])
-                self._assign(consumer, [partition])
+                self._assign_again(consumer, partition)
 
         self._commands.put(again)
 
@@ -241,11 +243,14 @@ class Intake:
             self._assignment.metadata = consumer.consumer_group_metadata()
 
     def _record(self, message: Message) -> Record | None:
-        """The record in a message; None for an event, which is reported."""
+        """The record in a message; None for an event, which is reported. Raises KafkaException if the consumer is done
+        for."""
         error = message.error()
         topic, partition = message.topic(), message.partition()
         if error is None:
             return record_from(message)
+        if error.fatal():
+            raise KafkaException(error)
         if topic is None or partition is None:
             self._owner.trouble(error)
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  (librdkafka's local codes are spelt so)
@@ -271,6 +276,11 @@ class Intake:
     def _on_assign(self, consumer: Consumer, positions: list[Position]) -> None:
         self._assign(consumer, [_partition(p) for p in positions])
         self._tick(consumer)
+
+    def _assign_again(self, consumer: Consumer, partition: TopicPartition) -> None:
+        """After an offset error a seek is refused (_STATE): only a new assignment recovers."""
+        consumer.incremental_unassign([Position(partition.topic, partition.partition)])
+        self._assign(consumer, [partition])
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Begin epochs: paused, until the worker has found out where to start."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from stream.core.records import Record
 from stream.kafka import clients
@@ -72,3 +72,41 @@ async def test_a_late_answer_about_the_logs_end_does_not_move_the_start(
         owner.intake.stop()
         assert await owner.intake.left(20)
     assert owner.offsets == {0: list(range(5, end)), 1: list(range(5, end))}
+
+
+class Forgiving(Beginner):
+    """One that expects trouble, and notes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.troubles: list[KafkaError] = []
+
+    def trouble(self, error: KafkaError) -> None:
+        self.troubles.append(error)
+
+
+class RefusesOneSeek(Consumer):
+    """A consumer whose first seek is refused, as after an offset error."""
+
+    refusals = 1
+
+    def seek(self, position: Any) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        super().seek(position)
+
+
+async def test_a_refused_seek_begins_the_partition_again(kafka: LocalKafka, topics: Callable[..., Topics]) -> None:
+    """It must not stand paused for ever while everybody thinks that it reads."""
+    made, owner = topics(partitions=1), Forgiving()
+    produce(kafka.bootstrap_servers, made.requests, [Unsent(b"{}") for _ in range(10)])
+    config = clients.member_config(settings_for(kafka.bootstrap_servers, made))
+    owner.intake = Intake(lambda _: clients.make(RefusesOneSeek, config), [made.requests], Assignment(), owner)
+    owner.intake.start()
+    try:
+        await wait_until_async(lambda: owner.offsets.get(0) == [5, 6, 7, 8, 9], 30, lambda: str(owner.offsets))
+        assert [error.code() for error in owner.troubles] == [KafkaError._STATE]
+    finally:
+        owner.intake.stop()
+        await owner.intake.left(10)
