@@ -297,9 +297,9 @@ async def until_topics_are_known(topics: TopicWatch, say: Callable[[str], None])
 
 
 def stop_on_signals(
-    stop: Callable[[], None], signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
+    stop: Callable[[str], None], signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
 ) -> None:
-    """The first signal stops gently, a second one ends the process at once (exit code 128 + its number)."""
+    """The first signal, by its name, stops gently; a second one ends the process at once (exit code 128 + its number)."""
     loop = asyncio.get_running_loop()
     seen: list[int] = []
 
@@ -309,7 +309,7 @@ def stop_on_signals(
                 signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         seen.append(number)
-        stop()
+        stop(signal.Signals(number).name)
 
     for each in signals:
         loop.add_signal_handler(each, received, each)

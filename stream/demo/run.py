@@ -85,8 +85,8 @@ class _Demo:
         ended = asyncio.Event()
         for each in ENDED:
 
-            def received(each: signal.Signals = each) -> None:
-                signals.append(each)
+            def received(name: str) -> None:
+                signals.append(signal.Signals[name])
                 ended.set()
 
             app.stop_on_signals(received, (each,))

@@ -25,6 +25,13 @@ class Budget:
         """Whether nothing more will be begun or paid for."""
         return not self.may_spend or (self._limit is not None and self._begun >= self._limit)
 
+    @property
+    def used_up_because(self) -> str:
+        """Why it is used up, for a person; empty if it isn't."""
+        if not self.may_spend:
+            return f"--max-cost-usd: ${self.spent_micro_usd / 1_000_000:.6f} spent"
+        return f"--limit: {self._begun} requests" if self.used_up else ""
+
     def begin(self) -> bool:
         """Whether one more request may begin; it is counted if so."""
         if self.used_up:

@@ -70,6 +70,11 @@ class Flow:
         waits = self._budget.may_spend and self.scheduler.waiting  # begun, and only held up: by a gate, by a slot
         return self._budget.used_up and not (self.commits.waiting or self.scheduler.started or waits)
 
+    @property
+    def done_because(self) -> str:
+        """Why `done` came to be."""
+        return self._budget.used_up_because
+
     def take_in(self, partition: Partition, record: Record) -> None:
         """A record that must be run. Call `scheduler.pump` after the last of several."""
         item = partition.item(record)

@@ -108,13 +108,15 @@ class Worker:
         self._asking = parts.make_thread("broker-watch")
         self._gaps = parts.make_thread("gaps")
         self._stopping = asyncio.Event()
+        self._stop_cause = ""
         self._failure: asyncio.Future[None] = self._loop.create_future()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._assignment_known = False
         self._brokers_up = True
 
-    def stop(self) -> None:
+    def stop(self, cause: str = "asked to") -> None:
         """Drain and leave. May be called from a signal handler on the loop."""
+        self._stop_cause = self._stop_cause or cause
         self._stopping.set()
 
     def figures(self) -> Figures:
@@ -233,7 +235,7 @@ class Worker:
         self._flow.relieve(self._partitions.values())
         self._judge_again_when_idle(partition)
         if self._flow.done:
-            self.stop()
+            self.stop(self._flow.done_because)
         self._flow.scheduler.pump()
 
     # Where a partition starts, stops, pauses.
@@ -385,7 +387,7 @@ class Worker:
     async def _drain_all(self) -> None:
         reach("draining")
         self._flow.draining = True
-        self._watch.draining(self._settings.drain_timeout_s)
+        self._watch.draining(self._settings.drain_timeout_s, self._stop_cause)
         await self._drain(list(self._partitions.values()), self._settings.drain_timeout_s)
 
     async def _leave(self) -> None:

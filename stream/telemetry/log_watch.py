@@ -139,9 +139,9 @@ class LogWatch(Watch):
         """What the worker goes on from by itself."""
         self._unless_repeated(what)
 
-    def draining(self, seconds: float) -> None:
-        """SIGTERM."""
-        self._log.info("stopping: calls in flight may finish, nothing new starts", drain_timeout_s=seconds)
+    def draining(self, seconds: float, cause: str) -> None:
+        """A signal, or the budget is used up."""
+        self._log.info("stopping: calls in flight may finish, nothing new starts", cause=cause, drain_timeout_s=seconds)
 
     def _completed(self, record: Record, outcome: Completed) -> None:
         version, cost = outcome.version, outcome.cost

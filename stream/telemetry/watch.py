@@ -62,8 +62,8 @@ class Watch:
     def trouble(self, what: str) -> None:
         """Something went wrong that the worker goes on from by itself."""
 
-    def draining(self, seconds: float) -> None:
-        """SIGTERM: what is in flight gets so many seconds."""
+    def draining(self, seconds: float, cause: str) -> None:
+        """The worker stops, because of a signal or a budget: what is in flight gets so many seconds."""
 
 
 EVENTS = tuple(name for name in vars(Watch) if not name.startswith("_"))

@@ -179,7 +179,8 @@ def test_partitions_that_come_and_go_are_said():
     told.watch.started("t:0", 42)
     told.watch.revoked(["t:0"], lost=False, cancelled=0, seconds=0.25)
     told.watch.revoked(["t:1"], lost=True, cancelled=3, seconds=0.0)
-    told.watch.draining(30.0)
+    told.watch.draining(30.0, "SIGTERM")
+    assert told.lines[-1]["cause"] == "SIGTERM"
     assert [line["level"] for line in told.lines] == ["info", "info", "info", "warning", "info"]
     assert told.lines[0]["partitions"].endswith("t:11 and 2 more")
 
