@@ -299,7 +299,7 @@ async def until_topics_are_known(topics: TopicWatch, say: Callable[[str], None])
 def stop_on_signals(
     stop: Callable[[str], None], signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
 ) -> None:
-    """The first signal, by its name, stops gently; a second one ends the process at once (exit code 128 + its number)."""
+    """The first signal, by its name, stops gently; a second one ends the process at once (exit code 128 + number)."""
     loop = asyncio.get_running_loop()
     seen: list[int] = []
 

@@ -71,7 +71,9 @@ async def test_dead_pools_do_not_starve_a_healthy_one() -> None:
     ready(scheduler, partition, 20, "healthy")
     scheduler.pump()
     await wait_until_async(lambda: "healthy" in ran, 5, "the healthy pool starts")
+    tasks = [task for task, _ in partition.running.values()]
     partition.cancel(only_waiting=False)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_task_that_others_cancelled_is_a_defect_and_not_forgotten() -> None:
