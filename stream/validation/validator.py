@@ -26,7 +26,7 @@ from stream.validation.shape import Shape
 from stream.validation.table import bound_checks
 from stream.validation.violations import MAX_VIOLATIONS, SCHEMA, output_error, schema_violations
 
-_FENCE = re.compile(r"\s*```(?:json|JSON)?[ \t]*\r?\n(?P<inside>(?:(?!```).)*+)```\s*", re.DOTALL)
+_FENCE = re.compile(r"\s*```(?:json|JSON)?[ \t]*\r?\n(?P<inside>(?:(?!```).)*)```\s*", re.DOTALL)
 _FENCED_MODES = frozenset({"text", "json_object"})
 
 
