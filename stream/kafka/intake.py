@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -128,15 +129,18 @@ class Intake:
 
     def begin(self, partition: TopicPartition, epoch: int, offset: int) -> None:
 
-        def seek(consumer: Consumer) -> None:
+        def start(consumer: Consumer) -> None:
             try:
-                consumer.seek(Position(partition.topic, partition.partition, offset))
+                # Not a seek: where the log starts above 0, a first fetch from there has failed already, and then
+                # librdkafka refuses to seek (_STATE). A new assignment forgets that failure.
+                consumer.incremental_unassign([Position(partition.topic, partition.partition)])
+                consumer.incremental_assign([Position(partition.topic, partition.partition, offset)])
                 consumer.resume([Position(partition.topic, partition.partition)])
             except KafkaException as error:  # it would stand paused for ever, and everybody would think that it reads
                 self._owner.trouble(error.args[0])
                 self._assign_again(consumer, partition)
 
-        self._on_live(partition, epoch, seek)
+        self._on_live(partition, epoch, start)
 
     def pause(self, partition: TopicPartition) -> None:
         def command(consumer: Consumer) -> None:
@@ -278,8 +282,9 @@ class Intake:
         self._tick(consumer)
 
     def _assign_again(self, consumer: Consumer, partition: TopicPartition) -> None:
-        """After an offset error a seek is refused (_STATE): only a new assignment recovers."""
-        consumer.incremental_unassign([Position(partition.topic, partition.partition)])
+        """After an offset error only a new assignment recovers. The old one may be gone already."""
+        with suppress(KafkaException):
+            consumer.incremental_unassign([Position(partition.topic, partition.partition)])
         self._assign(consumer, [partition])
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

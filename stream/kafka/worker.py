@@ -209,7 +209,7 @@ class Worker:
     def out_of_range(self, id_: TopicPartition, detail: str) -> None:
         """Reading left the log: what was read is finished, then the partition is judged again."""
         partition = self._partitions.get((id_.topic, id_.partition))
-        if partition is not None:
+        if partition is not None and partition.phase is Phase.RUNNING:
             partition.out_of_range = detail
             self._flow.pause(partition, "out_of_range")
             self._judge_again_when_idle(partition)

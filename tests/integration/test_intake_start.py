@@ -85,24 +85,24 @@ class Forgiving(Beginner):
         self.troubles.append(error)
 
 
-class RefusesOneSeek(Consumer):
-    """A consumer whose first seek is refused, as after an offset error."""
+class RefusesOneStart(Consumer):
+    """A consumer that refuses, once, to read from where it is told to."""
 
     refusals = 1
 
-    def seek(self, position: Any) -> None:
-        if self.refusals:
+    def incremental_assign(self, positions: Any) -> None:
+        if self.refusals and positions[0].offset == 5:
             self.refusals -= 1
             raise KafkaException(KafkaError(KafkaError._STATE))
-        super().seek(position)
+        super().incremental_assign(positions)
 
 
-async def test_a_refused_seek_begins_the_partition_again(kafka: LocalKafka, topics: Callable[..., Topics]) -> None:
+async def test_a_refused_start_begins_the_partition_again(kafka: LocalKafka, topics: Callable[..., Topics]) -> None:
     """It must not stand paused for ever while everybody thinks that it reads."""
     made, owner = topics(partitions=1), Forgiving()
     produce(kafka.bootstrap_servers, made.requests, [Unsent(b"{}") for _ in range(10)])
     config = clients.member_config(settings_for(kafka.bootstrap_servers, made))
-    owner.intake = Intake(lambda _: clients.make(RefusesOneSeek, config), [made.requests], Assignment(), owner)
+    owner.intake = Intake(lambda _: clients.make(RefusesOneStart, config), [made.requests], Assignment(), owner)
     owner.intake.start()
     try:
         await wait_until_async(lambda: owner.offsets.get(0) == [5, 6, 7, 8, 9], 30, lambda: str(owner.offsets))

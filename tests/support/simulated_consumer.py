@@ -54,7 +54,7 @@ class SimulatedMessage:
 
 
 class _Fetch:
-    """How reading one assigned partition stands. position: None: at the end. told: the end that was reported last."""
+    """How reading one assigned partition stands. told: the end that was reported last."""
 
     def __init__(self) -> None:
         self.position: int | None = None
@@ -122,7 +122,8 @@ class SimulatedConsumer:
 
     def incremental_assign(self, positions: Iterable[Position]) -> None:
         for position in positions:
-            self._fetching[_partition(position)] = _Fetch()
+            fetch = self._fetching[_partition(position)] = _Fetch()
+            fetch.position = position.offset
 
     def incremental_unassign(self, positions: Iterable[Position]) -> None:
         for position in positions:
