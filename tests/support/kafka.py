@@ -129,7 +129,7 @@ def produce(bootstrap_servers: str, topic: str, records: Iterable[Unsent], deadl
             "log_level": 3,
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
-            "sticky.partitioning.linger.ms": 0,  # records without a key are spread; a batch of them isn't one partition's
+            "sticky.partitioning.linger.ms": 0,  # spreads records without a key
             "linger.ms": 5,
             "message.max.bytes": 64 * 1024 * 1024,
         }
