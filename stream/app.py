@@ -30,11 +30,12 @@ from stream.kafka.committer import CALL_S, TRANSACTION_TIMEOUT_MS, Transactional
 from stream.kafka.gaps import GapReader
 from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.intake import Commit, Intake
+from stream.kafka.parts import Parts
 from stream.kafka.plain_committer import PlainCommitter
 from stream.kafka.starter import Starter
 from stream.kafka.topic_watch import TopicWatch
 from stream.kafka.transactional_ids import claim, default_state_dir
-from stream.kafka.worker import Parts, Worker
+from stream.kafka.worker import Worker
 from stream.providers.gated import Gated
 from stream.providers.prices import Prices
 from stream.providers.retrying import Retrying, RetryPolicy

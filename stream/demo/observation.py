@@ -3,7 +3,7 @@
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from stream.core.outcomes import DeadLettered, Outcome
 from stream.core.printable import printable_line
@@ -53,7 +53,7 @@ class Observation(Watch):
         """Outcomes are visible to everybody."""
         self.visible += outcomes
 
-    def started(self, partition: str, offset: int) -> None:
+    def started(self, offsets: Mapping[str, int]) -> None:
         """Reading begins."""
         if not self.reading:
             self.reading = True

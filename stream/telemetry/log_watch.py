@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -75,13 +75,29 @@ class LogWatch(Watch):
         """An audit copy is missing."""
         self._unless_repeated("an audit copy could not be made and is left out; the outcome isn't affected")
 
-    def assigned(self, partitions: Iterable[str]) -> None:
-        """Partitions came."""
-        self._log.info("partitions assigned", partitions=_listed(partitions))
+    def joining(self, waited_s: float) -> None:
+        """Nothing comes before the group has answered: said at once, and explained when it takes long."""
+        if waited_s < 1:
+            self._log.info("joining the group")
+            return
+        self._log.info(
+            "still joining the group; a worker that ended without leaving keeps its partitions until its session times "
+            "out (`session.timeout.ms`, 45 s unless set)",
+            waited_s=round(waited_s),
+        )
 
-    def started(self, partition: str, offset: int) -> None:
+    def assigned(self, partitions: Iterable[str]) -> None:
+        """Partitions came; none, perhaps."""
+        if names := list(partitions):
+            self._log.info("partitions assigned", partitions=in_ranges(names))
+        else:
+            self._log.info("joined the group; there is no partition for this worker now")
+
+    def started(self, offsets: Mapping[str, int]) -> None:
         """Reading begins."""
-        self._log.info("partition started", partition=partition, offset=offset)
+        at = list(offsets.values())
+        said = str(at[0]) if len(set(at)) == 1 else ", ".join(map(str, at[:12])) + ("..." if len(at) > 12 else "")
+        self._log.info("reading begins", partitions=in_ranges(offsets), offset=said)
 
     def stopped(self, partition: str, cause: str, detail: str, remedy: str) -> None:
         """A person must decide."""
@@ -95,7 +111,7 @@ class LogWatch(Watch):
 
     def revoked(self, partitions: Iterable[str], *, lost: bool, cancelled: int, seconds: float) -> None:
         """Partitions went."""
-        said: dict[str, Any] = {"partitions": _listed(partitions), "cancelled_calls": cancelled}
+        said: dict[str, Any] = {"partitions": in_ranges(partitions), "cancelled_calls": cancelled}
         said["drain_s"] = round(seconds, 3)
         if lost:
             self._log.warning("partitions lost without a drain; their next owner runs again what was open", **said)
@@ -198,7 +214,20 @@ def _optional(what_to_do: str | None = None, times: int | None = None) -> dict[s
     return found
 
 
-def _listed(partitions: Iterable[str]) -> str:
-    """The first of them, and how many more there are."""
-    names = list(partitions)
-    return ", ".join(names[:12]) + (f" and {len(names) - 12:,} more" if len(names) > 12 else "")
+def in_ranges(partitions: Iterable[str]) -> str:
+    """`topic:number` partitions in few words: `requests:0-11, requests:13`."""
+    numbers: dict[str, list[int]] = {}
+    for name in partitions:
+        topic, _, number = name.rpartition(":")
+        numbers.setdefault(topic, []).append(int(number))
+    ranges = [f"{topic}:{span}" for topic in sorted(numbers) for span in _spans(sorted(numbers[topic]))]
+    return ", ".join(ranges[:12]) + (f" and {len(ranges) - 12:,} more" if len(ranges) > 12 else "")
+
+
+def _spans(numbers: Sequence[int]) -> Iterator[str]:
+    """Ascending numbers as `3` and `5-8`."""
+    first = 0
+    for place, number in enumerate(numbers):
+        if place + 1 == len(numbers) or numbers[place + 1] > number + 1:
+            yield f"{numbers[first]}-{number}" if place > first else f"{number}"
+            first = place + 1

@@ -12,6 +12,7 @@ class _Shut(NamedTuple):
     cause: str
     detail: str
     probe_s: float | None
+    since_s: float
 
 
 class ShutGates(Watch):
@@ -36,10 +37,12 @@ class ShutGates(Watch):
             self._shut.pop((provider, scope), None)
         else:
             probe_s = None if opens_in_s is None else self._now_s() + opens_in_s
-            self._shut[provider, scope] = _Shut(cause, safe(detail), probe_s)
+            before = self._shut.get((provider, scope))
+            since_s = self._now_s() if before is None else before.since_s
+            self._shut[provider, scope] = _Shut(cause, safe(detail), probe_s, since_s)
 
     def now(self) -> list[dict[str, Any]]:
-        """Each with `provider scope cause detail next_probe_s` (seconds from now; null if that isn't known)."""
+        """Each with `provider scope cause detail shut_for_s next_probe_s` (seconds; from now, null if not known)."""
         now_s = self._now_s()
         return [
             {
@@ -47,6 +50,7 @@ class ShutGates(Watch):
                 "scope": scope,
                 "cause": shut.cause,
                 "detail": shut.detail,
+                "shut_for_s": round(now_s - shut.since_s, 1),
                 "next_probe_s": None if shut.probe_s is None else round(max(shut.probe_s - now_s, 0.0), 1),
             }
             for (provider, scope), shut in sorted(self._shut.items())

@@ -6,6 +6,7 @@ async with telemetry(settings, tasks.versions()) as told:     # logs and the ser
     told.look_at(worker.figures)
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -21,6 +22,7 @@ from stream.telemetry.log_watch import LogWatch
 from stream.telemetry.logs import Logs
 from stream.telemetry.observed import Observed
 from stream.telemetry.registry import Metrics, known
+from stream.telemetry.reminder import Reminder
 from stream.telemetry.server import TelemetryServer
 from stream.telemetry.shut_gates import ShutGates
 from stream.telemetry.watch import Watch, fan_out
@@ -41,6 +43,7 @@ class Telemetry:
         gates = ShutGates()
         self.logger: FilteringBoundLogger = self._logs.logger
         self.watch: Watch = fan_out([MetricsWatch(self._metrics), LogWatch(self.logger), gates])
+        self._reminder = Reminder(self.logger, gates.now, self._figures_now)
         self._server = TelemetryServer(settings.telemetry, self._metrics.page, self._figures_now, gates.now)
         self._open = AsyncExitStack()
 
@@ -62,6 +65,7 @@ class Telemetry:
         async with AsyncExitStack() as opened:
             opened.enter_context(self._logs)
             await opened.enter_async_context(self._server)
+            opened.callback(asyncio.create_task(self._reminder.run()).cancel)
             self._open = opened.pop_all()
         self.logger.info("telemetry listens", url=self.url)
         return self

@@ -4,7 +4,7 @@
 once and must not raise.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from stream.core.outcomes import Outcome
@@ -32,11 +32,14 @@ class Watch:
     def audit_dropped(self) -> None:
         """An audit copy could not be made."""
 
+    def joining(self, waited_s: float) -> None:
+        """The group hasn't given us its answer yet: at once, and every ten seconds while that is so."""
+
     def assigned(self, partitions: Iterable[str]) -> None:
         """Partitions (`topic:number`) became ours."""
 
-    def started(self, partition: str, offset: int) -> None:
-        """Reading of a partition began at an offset."""
+    def started(self, offsets: Mapping[str, int]) -> None:
+        """Reading of partitions began, each at its offset."""
 
     def stopped(self, partition: str, cause: str, detail: str, remedy: str) -> None:
         """A partition stopped, until a person decides."""

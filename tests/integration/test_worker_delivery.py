@@ -174,7 +174,7 @@ async def test_records_that_reading_skipped_are_found_and_read_again(
     provider = ScriptedProvider()
     async with running(settings_for(kafka.bootstrap_servers, mine, tmp_path), provider) as run:
         await until_visible(run, 10)
-        (partition,) = run.worker._partitions.values()
+        (partition,) = run.worker._holdings.all
         run.worker._intake.pause(partition.id)
         await asyncio.sleep(0.3)
         more = await asyncio.to_thread(

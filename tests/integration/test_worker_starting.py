@@ -168,7 +168,7 @@ async def test_retention_that_overtakes_a_running_worker_stops_the_partition(
     async with running(small, provider) as run:
         await until_visible(run, 2)
         position = Partition(mine.requests, 0)
-        epoch = next(iter(run.worker._partitions.values())).epoch
+        epoch = next(iter(run.worker._holdings.all)).epoch
         run.worker._intake.pause(position)
         await asyncio.sleep(0.3)
         await asyncio.to_thread(

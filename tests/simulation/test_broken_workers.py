@@ -7,14 +7,14 @@ from unittest.mock import patch
 import pytest
 
 from stream.core.offsets import DoneMap, OffsetTracker
-from stream.kafka import commits, worker
+from stream.kafka import commits, holdings
 from stream.kafka.assignment import Assignment
 from stream.kafka.attempts import Ending, Result
 from stream.kafka.commits import Commits
 from stream.kafka.committer import TransactionalCommitter
+from stream.kafka.holdings import Holdings
 from stream.kafka.partition import Partition
 from stream.kafka.plain_committer import PlainCommitter
-from stream.kafka.worker import Worker
 from tests.support.model_broker import Broker
 from tests.support.simulated_fleet import trouble_with
 from tests.support.simulated_plan import FAMILIES
@@ -38,7 +38,7 @@ def marks_before_the_commit(self: Commits, batch: Any, real: Callable[..., Any] 
 
 
 def forgets_the_map(
-    self: Worker, partition: Partition, done: DoneMap, real: Callable[..., None] = Worker._begin
+    self: Holdings, partition: Partition, done: DoneMap, real: Callable[..., None] = Holdings.begin
 ) -> None:
     real(self, partition, DoneMap(done.base))
 
@@ -86,7 +86,7 @@ RULES: dict[str, tuple[str, Any, str, Callable[..., Any] | Callable[..., Awaitab
     "an empty member id commits nothing": ("restless", commits, "member_of", lambda _: "somebody"),
     "a lookup waits for open transactions": ("restless", Broker, "committed", does_not_wait),
     "a map marks what is committed, not what will be": ("drawn", Commits, "_attempt_for", marks_before_the_commit),
-    "a restart skips what the map marks": ("drawn", Worker, "_begin", forgets_the_map),
+    "a restart skips what the map marks": ("drawn", Holdings, "begin", forgets_the_map),
     "a commit never passes an unfinished offset": ("drawn", OffsetTracker, "plan", passes_unfinished_offsets),
     "an unknown fate isn't a failure": (
         "drawn",
@@ -104,7 +104,7 @@ RULES: dict[str, tuple[str, Any, str, Callable[..., Any] | Callable[..., Awaitab
     "outcomes go before offsets": ("drawn", PlainCommitter, "_attempted", offsets_before_outcomes),
     "one request of a key at a time": (
         "drawn",
-        worker,
+        holdings,
         "Partition",
         lambda id_, epoch, keyed: Partition(id_, epoch, False),
     ),

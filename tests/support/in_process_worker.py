@@ -93,8 +93,8 @@ class Seen(Watch):
     def refused(self, record: Record, reason: str) -> None:
         self.refusals.append((record.offset, reason))
 
-    def started(self, partition: str, offset: int) -> None:
-        self.starts[partition] = offset
+    def started(self, offsets: Mapping[str, int]) -> None:
+        self.starts |= offsets
 
     def stopped(self, partition: str, cause: str, detail: str, remedy: str) -> None:
         self.stops[partition] = (cause, detail, remedy)

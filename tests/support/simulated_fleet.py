@@ -19,8 +19,9 @@ from stream.kafka.attempts import Committer
 from stream.kafka.budget import Budget
 from stream.kafka.committer import TransactionalCommitter
 from stream.kafka.intake import Intake, Owner
+from stream.kafka.parts import Parts
 from stream.kafka.plain_committer import PlainCommitter
-from stream.kafka.worker import Parts, Worker
+from stream.kafka.worker import Worker
 from stream.providers.gated import Gated
 from stream.providers.retrying import Retrying, RetryPolicy
 from stream.resilience.gate import Gate

@@ -55,8 +55,16 @@ def test_gates_that_are_shut_are_known_with_the_time_to_their_next_probe():
     gates = ShutGates(lambda: now_s[0])
     change(gates, "account", is_open=False)
     now_s[0] += 20
+    change(gates, "account", is_open=False, opens_in_s=40.0)  # a probe failed
     assert gates.now() == [
-        {"provider": "main", "scope": "account", "cause": "account", "detail": "no\\ncredit", "next_probe_s": 40.0}
+        {
+            "provider": "main",
+            "scope": "account",
+            "cause": "account",
+            "detail": "no\\ncredit",
+            "shut_for_s": 20.0,
+            "next_probe_s": 40.0,
+        }
     ]
     now_s[0] += 60
     assert gates.now()[0]["next_probe_s"] == 0.0

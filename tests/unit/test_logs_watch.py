@@ -8,7 +8,7 @@ import structlog
 
 from stream.core.outcomes import DeadLettered, Failure
 from stream.core.records import Cost
-from stream.telemetry.log_watch import LogWatch, Repeats
+from stream.telemetry.log_watch import LogWatch, Repeats, in_ranges
 from tests.support.telemetry_parts import completed, dead_lettered, logging_to_a_pipe, record
 
 
@@ -176,13 +176,34 @@ def test_a_refused_outcome_is_an_error_once_a_minute_for_each_record():
 def test_partitions_that_come_and_go_are_said():
     told = Told()
     told.watch.assigned(f"t:{number}" for number in range(14))
-    told.watch.started("t:0", 42)
+    told.watch.started({"t:0": 42, "t:1": 7})
     told.watch.revoked(["t:0"], lost=False, cancelled=0, seconds=0.25)
     told.watch.revoked(["t:1"], lost=True, cancelled=3, seconds=0.0)
     told.watch.draining(30.0, "SIGTERM")
     assert told.lines[-1]["cause"] == "SIGTERM"
     assert [line["level"] for line in told.lines] == ["info", "info", "info", "warning", "info"]
-    assert told.lines[0]["partitions"].endswith("t:11 and 2 more")
+    assert told.lines[0]["partitions"] == "t:0-13"
+    assert (told.lines[1]["partitions"], told.lines[1]["offset"]) == ("t:0-1", "42, 7")
+
+
+def test_partitions_are_said_in_ranges_and_only_the_first_twelve():
+    assert in_ranges(["b:3", "a:1", "a:2", "a:10", "a:9", "b:1"]) == "a:1-2, a:9-10, b:1, b:3"
+    assert in_ranges(f"t:{number}" for number in range(0, 40, 2)).endswith("t:22 and 8 more")
+
+
+def test_a_worker_without_a_partition_says_so():
+    told = Told()
+    told.watch.assigned([])
+    assert told.lines[0]["event"] == "joined the group; there is no partition for this worker now"
+
+
+def test_joining_is_said_at_once_and_explained_when_it_takes_long():
+    told = Told()
+    told.watch.joining(0.0)
+    told.watch.joining(20.0)
+    assert told.lines[0]["event"] == "joining the group"
+    assert "session times out" in told.lines[1]["event"]
+    assert told.lines[1]["waited_s"] == 20
 
 
 @pytest.mark.parametrize("event", ["trouble", "attempt_failed"])
