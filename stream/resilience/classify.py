@@ -20,6 +20,7 @@ class Row:
     statuses: the HTTP status is among them.
     phrases: the error's message holds one of them, lower case.
     wordless: the answer named neither type nor code, as a gateway's HTML page.
+    silent: the answer held no sentence either: nothing in it was meant for a client of the API.
     """
 
     error_class: ErrorClass
@@ -27,6 +28,7 @@ class Row:
     statuses: Container[int] = ()
     phrases: tuple[str, ...] = ()
     wordless: bool = False
+    silent: bool = False
 
     def applies(self, status: int | None, words: tuple[str, ...], message: str) -> bool:
         """Whether every condition that this row has holds."""
@@ -34,12 +36,15 @@ class Row:
             return False
         if self.statuses != () and status not in self.statuses:
             return False
-        if self.wordless and words:
+        if (self.wordless and words) or (self.silent and message):
             return False
         return not self.phrases or any(phrase in message for phrase in self.phrases)
 
 
 _CLIENT_ERRORS = range(400, 500)
+_NOTHING_HERE = frozenset({404, 405, 407, 410, 421, 426})
+"""Not found, method not allowed, proxy wants a login, gone, misdirected, upgrade required (RFC 9110): they are about the
+address, not about what was asked there."""
 
 ROWS: tuple[Row, ...] = (
     # A model we may not use comes as 403 or 404; the code says that it is about the model, not about the key.
@@ -69,13 +74,15 @@ ROWS: tuple[Row, ...] = (
     # Anthropic tells these two in an ordinary `invalid_request_error`.
     Row(ErrorClass.ACCOUNT, statuses={400}, phrases=("usage limits", "credit balance is too low")),
     # No word at all: nothing stands at this address. A wrong `base_url` must pause the flow, not empty it into the DLQ.
-    Row(ErrorClass.UNKNOWN_MODEL, statuses={404}, wordless=True),
+    Row(ErrorClass.UNKNOWN_MODEL, statuses=_NOTHING_HERE, wordless=True),
     Row(ErrorClass.UNKNOWN_MODEL, statuses={404}, words=("not_found_error", "not_found", "notfounderror")),
     Row(ErrorClass.UNKNOWN_MODEL, statuses={404}, phrases=("model",)),
     Row(ErrorClass.RATE_LIMITED, statuses={429}),
     Row(ErrorClass.OVERLOADED, statuses={503, 529}),
     Row(ErrorClass.TRANSIENT, statuses={408, 409, 425}),
     Row(ErrorClass.TRANSIENT, words=("api_error", "server_error", "timeout_error", "internal_server_error")),
+    # A gateway's page (plain HTTP sent to a TLS port, too many headers): all get it, or others get through (ADR 0003).
+    Row(ErrorClass.TRANSIENT, statuses={400}, wordless=True, silent=True),
     Row(ErrorClass.BAD_REQUEST, statuses=_CLIENT_ERRORS),
     Row(ErrorClass.BAD_REQUEST, statuses={200}, words=("invalid_request_error",)),
 )

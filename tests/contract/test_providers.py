@@ -257,6 +257,11 @@ async def test_a_wrong_address_is_told_from_a_missing_model(kind: str) -> None:
     assert "127.0.0.1" in error.detail
 
 
+async def test_a_gateways_400_page_is_nothing_about_the_request(kind: str) -> None:
+    error = await failure(kind, b"<html>The plain HTTP request was sent to HTTPS port</html>", 400)
+    assert error.error_class is ErrorClass.TRANSIENT
+
+
 async def test_a_wait_that_the_provider_asks_for_is_on_the_error(kind: str) -> None:
     error = await failure(kind, DIALECTS[kind].error("rate_limit_error", "Slow."), 429, "Retry-After: 7.5")
     assert (error.error_class, error.retry_after_s) == (ErrorClass.RATE_LIMITED, 7.5)

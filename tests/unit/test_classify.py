@@ -17,11 +17,9 @@ C = ErrorClass
         (204, C.TRANSIENT),
         (302, C.TRANSIENT),
         (307, C.TRANSIENT),
-        (400, C.BAD_REQUEST),
         (401, C.ACCOUNT),
         (402, C.ACCOUNT),
         (403, C.ACCOUNT),
-        (405, C.BAD_REQUEST),
         (408, C.TRANSIENT),
         (409, C.TRANSIENT),
         (412, C.BAD_REQUEST),
@@ -76,8 +74,24 @@ def test_a_404_about_a_model_shuts_that_model_only() -> None:
     assert classify(404, "NotFoundError", None, "The model `x` does not exist.") is C.UNKNOWN_MODEL
 
 
-def test_a_404_without_a_word_is_a_wrong_address_and_dead_letters_nothing() -> None:
-    assert classify(404, None, None, "<html>404 page not found</html>") is C.UNKNOWN_MODEL
+@pytest.mark.parametrize("status", [404, 405, 407, 410, 421, 426])
+def test_a_status_about_the_address_without_a_word_dead_letters_nothing(status: int) -> None:
+    assert classify(status, None, None, "<html>404 page not found</html>") is C.UNKNOWN_MODEL
+
+
+@pytest.mark.parametrize("status", [405, 407, 410, 421, 426])
+def test_a_status_about_the_address_with_a_word_is_about_the_request(status: int) -> None:
+    assert classify(status, "invalid_request_error") is C.BAD_REQUEST
+
+
+def test_a_400_with_a_word_nobody_knows_is_a_bad_request() -> None:
+    assert classify(400, "a_new_word") is C.BAD_REQUEST
+
+
+def test_a_gateways_bare_400_page_is_judged_by_how_others_fare() -> None:
+    assert classify(400) is C.TRANSIENT
+    assert classify(400, None, None, "max_tokens must be positive") is C.BAD_REQUEST
+    assert classify(400, "invalid_request_error") is C.BAD_REQUEST
 
 
 def test_a_404_about_something_else_is_a_bad_request() -> None:
