@@ -15,9 +15,9 @@ from stream.core.errors import (
     OutputError,
     ProviderError,
     RequestError,
-    RouteError,
     Stage,
 )
+from stream.core.expiry import refuse_expired
 from stream.core.outcomes import Completed, DeadLettered, Failure, Outcome
 from stream.core.ports import Catalogue, Clock, Decoder, PromptVersion, Provider, Validator
 from stream.core.records import FREE_SLOT, Completion, ModelCall, Prompt, Record, Request, Slot, Stop, Tally
@@ -78,7 +78,7 @@ class Pipeline:
         try:
             request = self._decode(record)
             stage = "route"
-            self._refuse_expired(request)
+            refuse_expired(request.expires_at_ms, self._clock.now_ms())
             return Prepared(record, request, self._catalogue.version_for(request))
         except RequestError as error:
             return DeadLettered(Failure(error.stage, error.code, error.detail[:MAX_DETAIL_CHARS]), request)
@@ -106,7 +106,7 @@ class Pipeline:
 
     async def _run(self, progress: _Progress, slot: Slot) -> Outcome:
         request, version = progress.request, progress.version
-        self._refuse_expired(request)
+        refuse_expired(request.expires_at_ms, self._clock.now_ms())
         progress.stage = "render"
         prompt = progress.prompt = version.render(request)
         progress.stage = "call"
@@ -120,6 +120,7 @@ class Pipeline:
             request.id,
             progress.tally,
             slot,
+            request.expires_at_ms,
         )
         completion = progress.completion = await self._complete(call, version)
         if completion.stop is Stop.TRUNCATED:
@@ -141,11 +142,6 @@ class Pipeline:
         if completion.stop is Stop.TRUNCATED and version.truncation_retry_tokens > call.max_output_tokens:
             completion = await provider.complete(replace(call, max_output_tokens=version.truncation_retry_tokens))
         return completion
-
-    def _refuse_expired(self, request: Request) -> None:
-        if request.expires_at_ms is not None and self._clock.now_ms() >= request.expires_at_ms:
-            late_s = (self._clock.now_ms() - request.expires_at_ms) / 1000
-            raise RouteError("expired", f"the request expired {late_s:.1f} s ago (ce_expirytime); nothing was paid")
 
 
 def unforeseen(error: Exception) -> str:

@@ -187,6 +187,7 @@ class ModelCall:
     output_schema: JSON Schema (2020-12) of the wanted reply; ignored in the modes `json_object` and `text`.
     schema_name: a name for that schema, matching `[a-zA-Z0-9_-]{1,64}`.
     tally: where the call is counted and billed. slot: held while a call is in the air, given back while waiting.
+    expires_at_ms: after this moment it must not be sent (`Request.expires_at_ms`).
     """
 
     model: str
@@ -198,6 +199,7 @@ class ModelCall:
     request_id: str
     tally: Tally = field(default_factory=Tally, compare=False)
     slot: Slot = field(default=FREE_SLOT, compare=False)
+    expires_at_ms: int | None = None
 
     def evolve(self, **changes: Any) -> "ModelCall":
         """A copy with some fields changed; the tally stays the same object."""

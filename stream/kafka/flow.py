@@ -185,7 +185,8 @@ class Flow:
             self.scheduler.ready(item)
 
     def _may_start(self) -> bool:
-        return not self.commits.full and not self.draining and self._budget.may_spend
+        room = not self.commits.full and not self.draining
+        return room and self._budget.may_start(self.scheduler.started)
 
     def _relieve(self, partition: Partition) -> None:
         if "bytes" in partition.pauses and not partition.full():

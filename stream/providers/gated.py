@@ -10,6 +10,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
 from stream.core.errors import ErrorClass, ProviderError
+from stream.core.expiry import refuse_expired
 from stream.core.ports import Clock, Provider
 from stream.core.records import Completion, ModelCall
 from stream.resilience.backoff import Rand
@@ -93,9 +94,10 @@ class Gated:
         return 0 if queue is None else queue.parked + queue.called
 
     async def complete(self, call: ModelCall) -> Completion:
-        """One completion, once the gate lets it go. Raises ProviderError."""
+        """One completion, once the gate lets it go. Raises ProviderError; RouteError if it expired meanwhile."""
         permit = await self._permit(call)
         try:
+            refuse_expired(call.expires_at_ms, self._clock.now_ms())
             completion = await self._inner.complete(call)
             self._gate.settle(permit, None, self._clock.monotonic_s(), self._rand)
         except ProviderError as error:

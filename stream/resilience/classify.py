@@ -43,8 +43,8 @@ class Row:
 
 _CLIENT_ERRORS = range(400, 500)
 _NOTHING_HERE = frozenset({404, 405, 407, 410, 421, 426})
-"""Not found, method not allowed, proxy wants a login, gone, misdirected, upgrade required (RFC 9110): they are about the
-address, not about what was asked there."""
+"""Not found, method not allowed, proxy wants a login, gone, misdirected, upgrade required (RFC 9110): they are about
+the address, not about what was asked there."""
 
 ROWS: tuple[Row, ...] = (
     # A model we may not use comes as 403 or 404; the code says that it is about the model, not about the key.

@@ -321,7 +321,7 @@ async def test_a_money_limit_starts_no_further_call(kafka: LocalKafka, topics: M
     mine = topics(1)
     produce(kafka.bootstrap_servers, mine.requests, [request(f"{n}") for n in range(50)])
     provider = ScriptedProvider()
-    settings = settings_for(kafka.bootstrap_servers, mine, tmp_path, max_in_flight=1)
+    settings = settings_for(kafka.bootstrap_servers, mine, tmp_path)
     async with running(settings, provider, WorkerOptions(max_cost_usd=0.00014)) as run:
         await asyncio.wait_for(run.task, 30)
     assert len(provider.called) == 20

@@ -29,6 +29,21 @@ def test_what_dead_letters_cost_counts_too() -> None:
     assert not budget.begin()
 
 
+def test_calls_in_the_air_are_reckoned_at_the_dearest_price_so_far() -> None:
+    budget = Budget(max_cost_usd=0.0001)
+    assert budget.may_start(1)
+    assert not budget.may_start(2)  # nobody knows yet what one costs
+    budget.finished(completed(cost=Cost(calls=1, micro_usd=20)))
+    budget.finished(completed(cost=Cost(calls=1, micro_usd=10)))
+    assert budget.may_start(3)  # 30 + 3 * 20 are less than 100
+    assert not budget.may_start(4)
+    assert budget.may_spend
+
+
+def test_without_a_money_limit_any_number_may_be_in_the_air() -> None:
+    assert Budget(limit=5).may_start(500)
+
+
 def test_a_cost_that_is_not_known_adds_nothing() -> None:
     budget = Budget(max_cost_usd=1)
     budget.finished(completed(cost=Cost(calls=1, micro_usd=None, unpriced_calls=1)))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from stream.core.errors import ErrorClass, ProviderError
+from stream.core.errors import ErrorClass, ProviderError, RouteError
 from stream.core.records import Completion, ModelCall
 from stream.providers.gated import Gated
 from stream.resilience.gate import Gate, GateChange
@@ -96,6 +96,22 @@ def test_a_failed_probe_is_followed_by_another_request() -> None:
 
     simulate(setup, main)
     assert [name for _, name in setup.provider.sent[:3]] == ["first", "bad", "r0"]
+
+
+def test_what_expires_at_a_shut_gate_is_not_sent_and_the_next_one_probes() -> None:
+    setup = Setup(fails_until(1, E.ACCOUNT))
+    ends: list[object] = []
+
+    async def main() -> None:
+        await setup.ask("first")
+        soon_ms = VirtualClock().now_ms() + 30_000
+        late = setup.gated.complete(model_call("late").evolve(expires_at_ms=soon_ms))
+        ends.extend(await asyncio.gather(late, setup.ask("next"), return_exceptions=True))
+
+    simulate(setup, main)
+    assert isinstance(ends[0], RouteError)
+    assert ends[0].code == "expired"
+    assert [(at_s, name) for at_s, name in setup.provider.sent] == [(0, "first"), (pytest.approx(60.2), "next")]
 
 
 def test_whoever_waits_holds_no_slot() -> None:
