@@ -126,6 +126,8 @@ class Simulator:
         if request.method == "GET" and request.path.removeprefix("/v1").startswith("/models"):
             return model_answer(request.path, is_anthropic="anthropic-version" in request.headers)
         message = f"{request.method} {request.path} is not simulated; see docs/simulator.md."
+        if request.path.startswith("/admin"):
+            return _json_line({"error": message}, status=404)
         dialect: Dialect = _ANTHROPIC if "anthropic-version" in request.headers else _OPENAI
         return _refusal(dialect, Refused("not_found", message), "none")
 
@@ -168,7 +170,7 @@ class Simulator:
         return Turn(request, dialect, ask, _NO_FAULT, call, call_id, latency_ms / 1000, self._composer, self._cache)
 
     async def _healthz(self, _request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(body=b'{"status":"ok"}', headers=_JSON)
+        return _json_line({"status": "ok"})
 
     async def _show_ledger(self, request: web.BaseRequest) -> web.StreamResponse:
         after = request.query.get("after", "0")
@@ -177,13 +179,13 @@ class Simulator:
         return web.Response(body=lines, headers=headers)
 
     async def _show_faults(self, _request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(body=orjson.dumps(self._performance.script.as_json()), headers=_JSON)
+        return _json_line(self._performance.script.as_json())
 
     async def _replace_faults(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             self.play(Script.parse(orjson.loads(await request.read()), OPTIONS))
         except (ConfigError, orjson.JSONDecodeError) as error:
-            return web.Response(status=400, body=orjson.dumps({"error": str(error)}), headers=_JSON)
+            return _json_line({"error": str(error)}, status=400)
         return await self._show_faults(request)
 
     async def _reset(self, _request: web.BaseRequest) -> web.StreamResponse:
@@ -194,6 +196,11 @@ class Simulator:
 def _request(*arguments: Any) -> web.BaseRequest:
     message, payload, protocol, writer, task = arguments
     return web.BaseRequest(message, payload, protocol, writer, task, task.get_loop(), client_max_size=MAX_BODY_BYTES)
+
+
+def _json_line(value: Any, status: int = 200) -> web.Response:
+    """An answer for people with curl as well: it ends its line."""
+    return web.Response(status=status, body=orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE), headers=_JSON)
 
 
 def _if_object(body: bytes) -> Mapping[str, Any]:

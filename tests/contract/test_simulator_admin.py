@@ -226,3 +226,22 @@ def test_the_command_says_where_it_is_and_ends_with_zero_on_sigterm() -> None:
     assert 'base_url = "http://127.0.0.1:' in line
     assert "/v1" in line
     assert (running.returncode, rest) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/healthz", b"", 200),
+        ("GET", "/admin/faults", b"", 200),
+        ("POST", "/admin/faults", b'{"fault": [{"kind": "hang"}]}', 200),
+        ("POST", "/admin/faults", b"no JSON", 400),
+        ("GET", "/admin/ledger", b"", 200),
+        ("GET", "/admin/fault", b"", 404),
+    ],
+)
+async def test_what_a_person_asks_with_curl_ends_its_line(client, method, path, body, status):
+    await post(client, "/v1/messages", ASK)  # so that the ledger has a line
+    async with client.request(method, path, data=io.BytesIO(body)) as got:
+        text = await got.text()
+    assert (got.status, text[-1:]) == (status, "\n")
+    assert [json.loads(line) for line in text.splitlines()]
