@@ -14,16 +14,12 @@ from stream.kafka import decisions, worker
 from stream.kafka.assignment import TopicPartition as Partition
 from stream.kafka.local import LocalKafka
 from stream.settings import Settings
-from tests.support.in_process_worker import Running, ScriptedProvider, request, running, settings_for
+from tests.support.in_process_worker import ScriptedProvider, request, running, settings_for, until_visible
 from tests.support.kafka import Topics, create_topic, produce
 from tests.support.topic_reading import read_all
 from tests.support.waiting import wait_until_async
 
 MakeTopics = Callable[..., Topics]
-
-
-async def until_visible(run: Running, outcomes: int) -> None:
-    await wait_until_async(lambda: run.seen.visible >= outcomes, 30, lambda: f"{run.seen.visible} of {outcomes}")
 
 
 async def done_once(kafka: LocalKafka, mine: Topics, settings: Settings, count: int) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from stream.kafka.worker import Worker
 from stream.settings import Settings
 from stream.telemetry.watch import Watch
 from tests.support.kafka import Topics, Unsent
+from tests.support.ledger_check import Sent, check_topics
 from tests.support.task_folders import write_task
+from tests.support.waiting import wait_until_async
 
 CONTRACT = """
 from pydantic import BaseModel, ConfigDict
@@ -176,3 +178,25 @@ async def running(
     finally:
         if not task.done():
             await started.stop()
+
+
+async def until_visible(run: Running, outcomes: int, deadline_s: float = 30) -> None:
+    """Wait until so many outcomes are committed."""
+    await wait_until_async(
+        lambda: run.seen.visible >= outcomes or run.task.done(),
+        deadline_s,
+        lambda: f"{run.seen.visible} of {outcomes} visible; {run.worker.figures()}; {run.seen.failed_attempts[-3:]}",
+    )
+
+
+def assert_once_each(bootstrap_servers: str, topics: Topics, sent: Sequence[Sent], *, ordered: bool = True) -> None:
+    """Every request sent ended once, in `results` or `dlq`, as the worker's own group left it."""
+    report = check_topics(
+        bootstrap_servers,
+        sent,
+        results=topics.results,
+        dlq=topics.dlq,
+        group=f"{topics.requests}.group",
+        ordered=ordered,
+    )
+    assert report.clean, str(report)
