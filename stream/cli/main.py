@@ -4,7 +4,9 @@
 by another worker · 130 Ctrl-C · 141 nobody reads stdout any more.
 """
 
+import atexit
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -17,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from stream import __version__
 from stream.cli.commands import COMMANDS, Row
+from stream.cli.help import COMPLETION, readable
 from stream.cli.invocation import Invocation
 from stream.core.errors import ConfigError, DependencyError, FencedError, LlmStreamError
 
@@ -33,7 +36,16 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
-        self.commands = {row.name: TyperCommand(row.name, help=row.help) for row in COMMANDS}
+        self.commands = {row.name: TyperCommand(row.name, help=row.help, short_help=row.help) for row in COMMANDS}
+        readable(self)
+
+    def get_params(self, ctx: Any) -> Any:
+        """The options; those about shell completion work, but are not listed."""
+        params = super().get_params(ctx)
+        for each in params:
+            if each.name in COMPLETION:
+                each.hidden = True  # type: ignore[attr-defined]  # both are options
+        return params
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """`--config` may stand before or after the command's name."""
@@ -62,6 +74,7 @@ app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -92,6 +105,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 must not end a command
+    atexit.register(gc.freeze)  # taking thousands of modules apart at the end takes up to a second, and helps nobody
     typer.main.get_command(app)(prog_name="llm-stream")
 
 
@@ -120,7 +134,7 @@ def _real(row: Row) -> Any:
     if not isinstance(target, typer.Typer):
         function, target = target, typer.Typer()
         target.command()(function)
-    command = typer.main.get_command(target)
+    command = readable(typer.main.get_command(target))
     command.name = row.name
     return command
 

@@ -22,9 +22,12 @@ def reconcile(
     until: Annotated[str, typer.Option("--to", metavar="TIME", help="Only requests before then.")] = "",
     cost: Annotated[bool, typer.Option("--cost", help="Add up what was spent, and what of it was wasted.")] = False,
     results_topic: Annotated[
-        list[str] | None, typer.Option(help="A further topic with results, of a task that is no longer there.")
+        list[str] | None,
+        typer.Option(metavar="TOPIC", help="A further topic with results, of a task that is no longer there."),
     ] = None,
-    wait_s: Annotated[float, typer.Option(min=0, max=3_600, help="How long to wait for open transactions.")] = 45.0,
+    wait_s: Annotated[
+        float, typer.Option(min=0, max=3_600, metavar="SECONDS", help="How long to wait for open transactions.")
+    ] = 45.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Prove that every request has exactly one outcome, from the topics alone; exit code 1 if one hasn't."""

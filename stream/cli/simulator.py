@@ -17,11 +17,19 @@ if TYPE_CHECKING:
 def simulator(
     host: Annotated[str, typer.Option(help="Where to listen. The admin paths have no password.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8089,
-    seed: Annotated[int, typer.Option(help="The same seed and calls give the same replies, latencies, faults.")] = 0,
-    script: Annotated[Path | None, typer.Option(help="A TOML file of faults, see docs/simulator.md.")] = None,
-    latency_ms: Annotated[float, typer.Option(min=0, max=600_000, help="Median time before a reply.")] = 300.0,
-    latency_sigma: Annotated[float, typer.Option(min=0, max=5, help="Spread of the log-normal latency.")] = 0.4,
-    reject_key: Annotated[str, typer.Option(help="The API key that is answered with 401.")] = "wrong",
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="The same seed and calls give the same replies, latencies, faults.")
+    ] = 0,
+    script: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A TOML file of faults, see docs/simulator.md.")
+    ] = None,
+    latency_ms: Annotated[
+        float, typer.Option(min=0, max=600_000, metavar="MS", help="Median time before a reply.")
+    ] = 300.0,
+    latency_sigma: Annotated[
+        float, typer.Option(min=0, max=5, metavar="SIGMA", help="Spread of the log-normal latency.")
+    ] = 0.4,
+    reject_key: Annotated[str, typer.Option(metavar="KEY", help="The API key that is answered with 401.")] = "wrong",
 ) -> None:
     """A provider that misbehaves on command: Anthropic Messages and OpenAI Chat Completions. Ctrl-C ends it."""
     # imported here: the other commands need no web server

@@ -25,7 +25,7 @@ def try_(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="[INPUT]",
+            metavar="INPUT",
             help="A file (JSON, or JSON lines: the first), - for stdin, or JSON. Default: the task's first example.",
             show_default=False,
         ),
