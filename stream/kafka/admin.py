@@ -4,9 +4,9 @@ Every function has a time-out and raises DependencyError when no broker answers 
 compares with what is there, is decided in `stream.kafka.topics`, without I/O.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its own stubs forget to export them
@@ -24,8 +24,9 @@ from stream.kafka import clients
 from stream.kafka.topics import UNKNOWN_MAX_MESSAGE_BYTES, Alteration, TopicFacts, Topology, WantedTopic
 from stream.settings import Settings
 
-_UNAUTHORISED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
 _REFUSED = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.POLICY_VIOLATION,
     KafkaError.INVALID_CONFIG,
     KafkaError.INVALID_REPLICATION_FACTOR,
@@ -38,16 +39,16 @@ _UNTOLD = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 }
-_Result = TypeVar("_Result")
 
 
 def topic_facts(admin_client: AdminClient, topics: Iterable[str], timeout_s: float) -> dict[str, TopicFacts]:
     """What is there, by name; a topic that is not there is not in the result.
 
     A broker that can't describe (librdkafka's mock cluster) gives `topic_id=None` and no configuration.
-    timeout_s: for each of up to three requests. Raises DependencyError; ConfigError where the broker's ACLs refuse.
+    admin_client: as `clients.admin` makes it. timeout_s: for each of up to three requests. Raises DependencyError;
+    ConfigError where the broker's ACLs refuse.
     """
-    metadata = _asked(lambda: admin_client.list_topics(timeout=timeout_s))
+    metadata = clients.metadata(admin_client, timeout_s)
     there = [name for name in dict.fromkeys(topics) if name in metadata.topics and metadata.topics[name].error is None]
     if there and _can_describe(admin_client, metadata, timeout_s):
         configs = _topic_configs(admin_client, there, timeout_s)
@@ -60,20 +61,14 @@ def topic_facts(admin_client: AdminClient, topics: Iterable[str], timeout_s: flo
 def describe(settings: Settings, names: Iterable[str], timeout_s: float = clients.BROKER_WAIT_S) -> Topology:
     """The topics of these names, and every broker's configuration. Raises DependencyError, ConfigError."""
     client = clients.admin(settings)
-    try:
-        metadata = client.list_topics(timeout=timeout_s)
-    except KafkaException as error:
-        raise clients.unreachable(settings, error) from error
+    metadata = clients.metadata(client, timeout_s)
     topics = topic_facts(client, names, timeout_s)
     return Topology(topics, {number: _broker_config(client, number, timeout_s) for number in sorted(metadata.brokers)})
 
 
 def broker_count(settings: Settings, timeout_s: float = clients.BROKER_WAIT_S) -> int:
     """How many brokers the cluster has. Raises DependencyError."""
-    try:
-        return len(clients.admin(settings).list_topics(timeout=timeout_s).brokers)
-    except KafkaException as error:
-        raise clients.unreachable(settings, error) from error
+    return len(clients.metadata(clients.admin(settings), timeout_s).brokers)
 
 
 def create(settings: Settings, wanted: Sequence[WantedTopic], timeout_s: float = clients.BROKER_WAIT_S) -> list[str]:
@@ -94,7 +89,7 @@ def create(settings: Settings, wanted: Sequence[WantedTopic], timeout_s: float =
     ]
     client = clients.admin(settings)  # in a variable: it must outlive its futures
     futures = client.create_topics(new, operation_timeout=timeout_s, request_timeout=timeout_s + 5)
-    return [name for name, future in futures.items() if _made(name, future)]
+    return [name for name, future in futures.items() if _made(client, name, future)]
 
 
 def apply(settings: Settings, alterations: Sequence[Alteration], timeout_s: float = clients.BROKER_WAIT_S) -> None:
@@ -106,7 +101,7 @@ def apply(settings: Settings, alterations: Sequence[Alteration], timeout_s: floa
         if alteration.partitions is not None:
             wanted = [NewPartitions(alteration.topic, alteration.partitions)]
             futures = client.create_partitions(wanted, request_timeout=timeout_s)
-            _result(futures[alteration.topic], f"more partitions for {alteration.topic}")
+            _result(client, futures[alteration.topic], f"more partitions for {alteration.topic}")
 
 
 def url_safe(topic_id: str) -> str | None:
@@ -136,62 +131,55 @@ def _can_describe(client: AdminClient, metadata: Any, timeout_s: float) -> bool:
     if metadata.controller_id in metadata.brokers or not metadata.brokers:
         return True
     resource = ConfigResource(ResourceType.BROKER, str(min(metadata.brokers)))
-    futures = _asked(lambda: client.describe_configs([resource], request_timeout=timeout_s))
-    return _described(futures[resource], "its configuration") is not None
+    futures = client.describe_configs([resource], request_timeout=timeout_s)
+    return _described(client, futures[resource], "its configuration") is not None
 
 
 def _topic_configs(client: AdminClient, names: Sequence[str], timeout_s: float) -> dict[str, dict[str, str]]:
     """Each topic's effective configuration, by the topic's name."""
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-    futures = _asked(lambda: client.describe_configs(resources, request_timeout=timeout_s))
+    futures = client.describe_configs(resources, request_timeout=timeout_s)
     found: dict[str, dict[str, str]] = {}
     for resource, future in futures.items():
-        entries = _described(future, f"the configuration of topic {resource.name}")
+        entries = _described(client, future, f"the configuration of topic {resource.name}")
         if entries is not None:
             found[resource.name] = _values(entries)
     return found
 
 
 def _topic_ids(client: AdminClient, names: Sequence[str], timeout_s: float) -> dict[str, str | None]:
-    futures = _asked(lambda: client.describe_topics(TopicCollection(list(names)), request_timeout=timeout_s))
-    described = {name: _described(future, f"topic {name}") for name, future in futures.items()}
+    futures = client.describe_topics(TopicCollection(list(names)), request_timeout=timeout_s)
+    described = {name: _described(client, future, f"topic {name}") for name, future in futures.items()}
     return {name: url_safe(str(facts.topic_id)) for name, facts in described.items() if facts is not None}
 
 
 def _broker_config(client: AdminClient, broker: int, timeout_s: float) -> dict[str, str]:
     resources = [ConfigResource(ResourceType.BROKER, str(broker))]
-    futures = _asked(lambda: client.describe_configs(resources, request_timeout=timeout_s))
-    return _values(_described(next(iter(futures.values())), f"the configuration of broker {broker}") or {})
+    futures = client.describe_configs(resources, request_timeout=timeout_s)
+    return _values(_described(client, next(iter(futures.values())), f"the configuration of broker {broker}") or {})
 
 
 def _values(entries: Mapping[str, ConfigEntry]) -> dict[str, str]:
     return {name: entry.value for name, entry in entries.items() if entry.value is not None}
 
 
-def _asked(request: Callable[[], _Result]) -> _Result:
-    try:
-        return request()
-    except KafkaException as error:
-        raise DependencyError(f"No Kafka broker answered ({error.args[0].str()}).") from error
-
-
-def _described(future: Future[Any], what: str) -> Any:
+def _described(client: AdminClient, future: Future[Any], what: str) -> Any:
     """What was asked for; None where the broker doesn't know the request, won't tell us, or the thing is gone."""
     try:
         return future.result()
     except KafkaException as error:
         if error.args[0].code() in _UNTOLD:
             return None
-        raise _translated(error, what) from error
+        raise _translated(client, error, what) from error
 
 
-def _made(name: str, future: Future[Any]) -> bool:
+def _made(client: AdminClient, name: str, future: Future[Any]) -> bool:
     try:
         future.result()
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
             return False
-        raise _translated(error, f"the new topic {name}") from error
+        raise _translated(client, error, f"the new topic {name}") from error
     return True
 
 
@@ -202,21 +190,20 @@ def _alter_config(client: AdminClient, alteration: Alteration, timeout_s: float)
     ]
     resource = ConfigResource(ResourceType.TOPIC, alteration.topic, incremental_configs=entries)
     futures = client.incremental_alter_configs([resource], request_timeout=timeout_s)
-    _result(futures[resource], f"other settings for {alteration.topic}")
+    _result(client, futures[resource], f"other settings for {alteration.topic}")
 
 
-def _result(future: Future[Any], what: str) -> None:
+def _result(client: AdminClient, future: Future[Any], what: str) -> None:
     try:
         future.result()
     except KafkaException as error:
-        raise _translated(error, what) from error
+        raise _translated(client, error, what) from error
 
 
-def _translated(error: KafkaException, what: str) -> ConfigError | DependencyError:
+def _translated(client: AdminClient, error: KafkaException, what: str) -> ConfigError | DependencyError:
     """A refusal is the operator's to settle (exit code 2); anything else is Kafka not answering (3)."""
-    reason = error.args[0].str()
     if error.args[0].code() in _REFUSED:
         return ConfigError(
-            f"Kafka refuses {what}: {reason}. Check the ACLs and quotas of the principal you connect as."
+            f"Kafka refuses {what}: {error.args[0].str()}. Check the ACLs and quotas of the principal you connect as."
         )
-    return DependencyError(f"Kafka did not give {what}: {reason}.")
+    return DependencyError(f"Kafka did not give {what}. {clients.no_answer(client, error)}")

@@ -1,6 +1,12 @@
-"""How we configure librdkafka: one place, so that every client has the same safe settings."""
+"""How we configure librdkafka: one place, so that every client has the same safe settings.
 
+Each client keeps what librdkafka says of its connections (`last_words`), so that whoever gives up can say why.
+"""
+
+import functools
 import logging
+import time
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -8,10 +14,14 @@ from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
 from stream.core.errors import ConfigError, DependencyError
+from stream.kafka.last_words import LastWords
 from stream.settings import Settings
 
 BROKER_WAIT_S = 10.0
 """How long a command waits for a broker before it gives up (exit code 3 well within 15 s)."""
+
+_ASK_AGAIN_S = (0.5, 0.5, 1.0, 2.0)
+"""How long the first questions for metadata wait, so that a broker which turns us away is heard soon."""
 
 _QUIET = logging.getLogger("llm_stream.librdkafka")
 _QUIET.addHandler(logging.NullHandler())
@@ -29,6 +39,7 @@ def connection(settings: Settings, **tunable: Any) -> dict[str, Any]:
     }
     return {
         "client.id": "llm-stream",
+        "log_level": 0,  # nobody reads its log: lines would pile up in clients that are not polled
         **tunable,
         **properties,
         "bootstrap.servers": settings.kafka.bootstrap_servers,
@@ -99,14 +110,37 @@ def bystander_config(settings: Settings) -> dict[str, Any]:
 
 
 def make(client: type[Any], config: dict[str, Any]) -> Any:
-    """A client object, or a ConfigError that names the property librdkafka refuses."""
+    """A client object with `last_words`, or a ConfigError that names the property librdkafka refuses.
+
+    An `error_cb` in the configuration is told everything too.
+    """
+    words, told = LastWords(config), config.get("error_cb")
+
+    def heard(error: KafkaError) -> None:
+        words.note(error)
+        if told is not None:
+            told(error)
+
     try:
-        return client(config, logger=_QUIET)
+        kind = _with_attributes(client)  # type: ignore[arg-type]  # a class is hashable
+        made = kind(config | {"error_cb": heard}, logger=_QUIET)
     except KafkaException as error:
-        raise ConfigError(
-            f"[kafka.properties] librdkafka refuses the configuration: {error.args[0].str()}. "
-            "Correct or remove that property."
-        ) from error
+        raise _misconfigured(words.scrubbed(error.args[0].str())) from error
+    made.last_words = words
+    return made
+
+
+def _misconfigured(reason: str) -> ConfigError:
+    remedy = "Correct or remove that property."
+    if "mechanism GSSAPI" in reason:  # librdkafka's default, which no one chose
+        reason, remedy = 'a login needs "sasl.mechanism"', "Set it, to SCRAM-SHA-512 or PLAIN for example."
+    return ConfigError(f"[kafka.properties] librdkafka refuses the configuration: {reason}. {remedy}")
+
+
+@functools.cache
+def _with_attributes(client: type[Any]) -> type[Any]:
+    """confluent-kafka's own classes take none."""
+    return type(client.__name__, (client,), {})
 
 
 def admin(settings: Settings) -> AdminClient:
@@ -127,10 +161,42 @@ def producer(settings: Settings, **more: Any) -> Producer:
     return client
 
 
-def unreachable(settings: Settings, error: BaseException) -> DependencyError:
-    """The error a command ends with when no broker answers."""
-    reason = error.args[0].str() if error.args and isinstance(error.args[0], KafkaError) else str(error)
-    return DependencyError(
-        f"No Kafka broker answered at {settings.kafka.bootstrap_servers} ({reason}). "
-        "Is Kafka running there, and is [kafka] bootstrap_servers (or LLM_STREAM__KAFKA__BOOTSTRAP_SERVERS) right?"
-    )
+def metadata(client: Any, timeout_s: float = BROKER_WAIT_S, topic: str | None = None) -> Any:
+    """The cluster's metadata (librdkafka's ClusterMetadata). Raises DependencyError: after `timeout_s`, or as soon as a
+    broker has turned us away.
+
+    client: as made here. topic: None for all topics.
+    """
+    asked = {} if topic is None else {"topic": topic}
+    give_up_s = time.monotonic() + timeout_s
+    # Events are heard in `poll`, which of a consumer that reads something would take a record away.
+    reads = isinstance(client, Consumer) and bool(client.assignment())
+    for wait_s in (timeout_s,) if reads else (*_ASK_AGAIN_S, timeout_s):
+        left_s = give_up_s - time.monotonic()
+        this_s = min(wait_s, left_s)
+        started_s = time.monotonic()
+        try:
+            found = client.list_topics(**asked, timeout=max(this_s, 0.001))
+        except KafkaException as error:
+            gave_up_early = time.monotonic() - started_s < this_s * 0.9
+            if this_s >= left_s or gave_up_early or _heard(client).answered:
+                raise no_answer(client, error) from error
+        else:
+            (client.last_words if reads else _heard(client)).forget()
+            return found
+    raise AssertionError("the last question waits for all the time that is left")
+
+
+def no_answer(client: Any, error: BaseException) -> DependencyError:
+    """The error a command ends with when this client's call failed for want of a broker: what was wrong, what to do.
+
+    To be called when nothing more is read with that client: it may swallow a record.
+    """
+    return DependencyError(_heard(client).no_answer(error))
+
+
+def _heard(client: Any) -> LastWords:
+    with suppress(KafkaException, RuntimeError):  # fatal errors and closed clients have nothing more to tell
+        client.poll(0)
+    words: LastWords = client.last_words
+    return words

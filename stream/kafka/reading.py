@@ -81,7 +81,7 @@ def spans(
         firsts = _times(consumer, partitions, start.number) if start.at == "time" else {}
         return [_span(consumer, each, start, firsts) for each in partitions]
     except KafkaException as error:
-        raise clients.unreachable(settings, error) from error
+        raise clients.no_answer(consumer, error) from error
     finally:
         consumer.close()
 
@@ -101,7 +101,7 @@ def read(settings: Settings, wanted: Sequence[Span], *, follow: bool = False) ->
         consumer.assign([TopicPartition(span.topic, span.partition, span.first) for span in open_spans.values()])
         yield from _Reading(settings, consumer, open_spans, follow).records()
     except KafkaException as error:
-        raise clients.unreachable(settings, error) from error
+        raise clients.no_answer(consumer, error) from error
     finally:
         consumer.close()
 
@@ -158,7 +158,7 @@ class _Reading:
         elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             raise ConfigError(f"Kafka does not let you read {message.topic()}: the principal needs the ACL READ on it.")
         elif error.fatal():
-            raise clients.unreachable(self._settings, KafkaException(error))
+            raise clients.no_answer(self._consumer, KafkaException(error))
 
     def _close(self, span: Span) -> None:
         del self._open[span.topic, span.partition]
@@ -168,7 +168,7 @@ class _Reading:
         now_s = time.monotonic()
         if now_s - max(self._progress_s, self._asked_s) < _SILENCE_S:
             return
-        self._consumer.list_topics(next(iter(self._open))[0], timeout=clients.BROKER_WAIT_S - _SILENCE_S)
+        clients.metadata(self._consumer, clients.BROKER_WAIT_S - _SILENCE_S, next(iter(self._open))[0])
         self._asked_s = time.monotonic()
         if not self._follow and now_s - self._progress_s > TRANSACTION_WAIT_S:
             hidden = ", ".join(f"{topic}:{partition}" for topic, partition in sorted(self._open))
@@ -181,7 +181,7 @@ class _Reading:
 def _partitions(
     consumer: Consumer, settings: Settings, topics: Sequence[str], optional: Collection[str]
 ) -> list[Partition]:
-    metadata = consumer.list_topics(timeout=clients.BROKER_WAIT_S)
+    metadata = clients.metadata(consumer)
     there = [name for name in topics if name in metadata.topics and metadata.topics[name].error is None]
     missing = [name for name in topics if name not in there and name not in optional]
     if missing:

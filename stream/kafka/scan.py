@@ -69,7 +69,7 @@ def scan(
         consumer.incremental_assign([TopicPartition(span.topic, span.partition, span.first) for span in left.values()])
         return _Scanning(settings, consumer, left, take, jumped, progress).run(patience_s)
     except KafkaException as error:
-        raise clients.unreachable(settings, error) from error
+        raise clients.no_answer(consumer, error) from error
     finally:
         consumer.close()
 
@@ -105,7 +105,7 @@ class _Scanning:
             elif now_s - moved_s > patience_s:
                 break
             elif now_s - asked_s > _SILENCE_S:
-                self._consumer.list_topics(next(iter(self._left))[0], timeout=clients.BROKER_WAIT_S - _SILENCE_S)
+                clients.metadata(self._consumer, clients.BROKER_WAIT_S - _SILENCE_S, next(iter(self._left))[0])
                 asked_s = time.monotonic()
         return Scan(self._read, {place: self._came_to[place] for place in self._left})
 
@@ -146,7 +146,7 @@ class _Scanning:
         elif error.code() in _GONE:
             raise DependencyError(f"Topic {place[0]} went away while it was being read.")
         elif error.fatal():
-            raise clients.unreachable(self._settings, KafkaException(error))
+            raise clients.no_answer(self._consumer, KafkaException(error))
 
 
 def _number(value: int | None) -> int:

@@ -112,8 +112,8 @@ def deliver(settings: Settings, records: Iterable[Outgoing], delivered: Callable
     timeout_ms = int(ACKNOWLEDGED_WITHIN_S * 1000)
     bounds = {"delivery.timeout.ms": timeout_ms, "queue.buffering.max.kbytes": _BUFFER_KB}
     producer = clients.producer(settings, **bounds)
-    answers = _Answers(settings, delivered)
-    there = _topics_there(settings, producer)
+    answers = _Answers(producer, delivered)
+    there = _topics_there(producer)
     for index, record in enumerate(records):
         _make_sure_of(record.topic, there, settings)
         _produce(producer, record, answers.callback(index))
@@ -133,8 +133,8 @@ def deliver_together(settings: Settings, records: Sequence[Outgoing]) -> list[De
     transactional_id = f"{settings.kafka.group_id}.operator.{uuid.uuid4()}"
     producer = clients.producer(settings, **{"transactional.id": transactional_id, "transaction.timeout.ms": 15_000})
     found: list[Delivered] = []
-    answers = _Answers(settings, found.append)
-    there = _topics_there(settings, producer)
+    answers = _Answers(producer, found.append)
+    there = _topics_there(producer)
     for record in records:
         _make_sure_of(record.topic, there, settings)
     try:
@@ -146,20 +146,17 @@ def deliver_together(settings: Settings, records: Sequence[Outgoing]) -> list[De
         answers.count_or_raise(len(producer))
     except KafkaException as error:
         _abort(producer)
-        raise _refused(settings, error.args[0], "nothing was written") from error
+        raise _refused(producer, error.args[0], "nothing was written") from error
     except LlmStreamError:
         _abort(producer)
         raise
-    _commit(settings, producer)
+    _commit(producer)
     return sorted(found, key=lambda each: each.index)
 
 
-def _topics_there(settings: Settings, producer: Producer) -> frozenset[str]:
+def _topics_there(producer: Producer) -> frozenset[str]:
     """Asked beforehand, because librdkafka looks for a missing topic until the delivery time-out."""
-    try:
-        topics = producer.list_topics(timeout=clients.BROKER_WAIT_S).topics
-    except KafkaException as error:
-        raise clients.unreachable(settings, error) from error
+    topics = clients.metadata(producer).topics
     return frozenset(name for name, each in topics.items() if each.error is None)
 
 
@@ -170,14 +167,14 @@ def _make_sure_of(topic: str, there: frozenset[str], settings: Settings) -> None
         )
 
 
-def _commit(settings: Settings, producer: Producer) -> None:
+def _commit(producer: Producer) -> None:
     for last in (False, True):  # a time-out can be resumed by asking again
         try:
             producer.commit_transaction(clients.BROKER_WAIT_S / 2)
         except KafkaException as error:
             if error.args[0].txn_requires_abort():
                 _abort(producer)
-                raise _refused(settings, error.args[0], "nothing was written") from error
+                raise _refused(producer, error.args[0], "nothing was written") from error
             if last or not error.args[0].retriable():
                 raise DependencyError(
                     f"Kafka did not answer to the commit ({error.args[0].str()}): whether it was written is unknown. "
@@ -216,8 +213,8 @@ def _produce(producer: Producer, record: Outgoing, callback: Callable[[KafkaErro
 class _Answers:
     """What became of the records handed over."""
 
-    def __init__(self, settings: Settings, delivered: Callable[[Delivered], None]) -> None:
-        self._settings, self._delivered = settings, delivered
+    def __init__(self, producer: Producer, delivered: Callable[[Delivered], None]) -> None:
+        self._producer, self._delivered = producer, delivered
         self._count = 0
         self._error: KafkaError | None = None
 
@@ -247,18 +244,18 @@ class _Answers:
         if unanswered and self._error is None:
             self._error = KafkaError(KafkaError.REQUEST_TIMED_OUT)
         if self._error is not None:
-            raise _refused(self._settings, self._error, f"{self._count} records were acknowledged before")
+            raise _refused(self._producer, self._error, f"{self._count} records were acknowledged before")
         return self._count
 
 
-def _refused(settings: Settings, error: KafkaError, state: str) -> LlmStreamError:
+def _refused(producer: Producer, error: KafkaError, state: str) -> LlmStreamError:
     if error.code() in _UNKNOWN_TOPIC:
         return ConfigError(f"The topic is gone ({error.str()}; {state}): llm-stream topics create makes it.")
     if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         return ConfigError(f"Kafka does not let you write there ({state}): the principal needs the ACL WRITE.")
     if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD):
         return ConfigError(f"Kafka refuses a record ({error.str()}; {state}).")
-    return DependencyError(f"{clients.unreachable(settings, KafkaException(error))} ({state})")
+    return DependencyError(f"{clients.no_answer(producer, KafkaException(error))} ({state})")
 
 
 def lines_of(lines: Iterable[bytes], refused: Callable[[LineError], None]) -> Iterator[NewRequest]:

@@ -55,7 +55,4 @@ class TopicWatch:
     def _ask(self) -> None:
         if self._client is None:
             self._client = clients.admin(self._settings)
-        try:
-            self.facts = admin.topic_facts(self._client, self._needed, _ANSWER_S)
-        except DependencyError as error:
-            raise clients.unreachable(self._settings, error.__cause__ or error) from error
+        self.facts = admin.topic_facts(self._client, self._needed, _ANSWER_S)

@@ -28,12 +28,7 @@ _SHORT_S = 1.0
 
 def existing(settings: Settings, names: Iterable[str]) -> dict[str, TopicFacts]:
     """The facts of those of these topics that are there. Raises DependencyError."""
-    client = clients.admin(settings)
-    try:
-        client.list_topics(timeout=clients.BROKER_WAIT_S)
-    except KafkaException as error:
-        raise clients.unreachable(settings, error) from error
-    return admin.topic_facts(client, names, clients.BROKER_WAIT_S)
+    return admin.topic_facts(clients.admin(settings), names, clients.BROKER_WAIT_S)
 
 
 def topics_there(settings: Settings, names: Iterable[str]) -> dict[str, TopicFacts]:
@@ -95,7 +90,7 @@ class Watermarks:
                     found[place.topic, place.partition] = future.result().offset
                 except KafkaException as error:
                     if error.args[0].code() not in _ASK_AGAIN or time.monotonic() > give_up_s:
-                        raise clients.unreachable(self._settings, error) from error
+                        raise clients.no_answer(self._client, error) from error
             left -= found.keys()
             if left:
                 time.sleep(0.1)
@@ -163,6 +158,6 @@ def _committed(settings: Settings, consumer: Consumer, place: Partition) -> tupl
                 "the principal needs the ACL DESCRIBE on it."
             ) from error
         if error.args[0].code() not in _ASK_AGAIN | {KafkaError.UNSTABLE_OFFSET_COMMIT}:
-            raise clients.unreachable(settings, error) from error
+            raise clients.no_answer(consumer, error) from error
         return None
     return (answer.offset, answer.metadata) if answer.offset >= 0 else (None, None)
