@@ -50,10 +50,14 @@ class Settled:
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """What an attempt is made of: its outcomes, and the map it would commit for each partition."""
+    """What an attempt is made of: its outcomes, and the map it would commit for each partition.
+
+    suspect: its one outcome may be what the broker refuses.
+    """
 
     outcomes: list[Settled]
     maps: dict[Partition, DoneMap]
+    suspect: bool = False
 
     def holds(self, partitions: Iterable[Partition]) -> bool:
         return not self.maps.keys().isdisjoint(partitions)
@@ -196,13 +200,11 @@ class Commits:
         starts, self._starts = self._starts, {}
         advanced, self._advanced = self._advanced, set()
         self._suspects_turn = not self._suspects_turn  # in turn: what is refused must not hold up what isn't
-        if self._suspects and (self._suspects_turn or not (self._waiting or starts or advanced)):
-            chosen = [self._suspects.pop(0)]
-        else:
-            chosen = self._from_waiting()
+        suspect = bool(self._suspects) and (self._suspects_turn or not (self._waiting or starts or advanced))
+        chosen = [self._suspects.pop(0)] if suspect else self._from_waiting()
         if not (self._waiting or self._suspects):
             self._wake.clear()
-        batch = _Batch(chosen, starts | _further(advanced) | _maps(chosen))
+        batch = _Batch(chosen, starts | _further(advanced) | _maps(chosen), suspect)
         return batch if batch.maps else None
 
     def _from_waiting(self) -> list[Settled]:
@@ -305,8 +307,11 @@ class Commits:
         """Everything of an attempt that didn't go through waits again, in its old place."""
         if batch is None:
             return
-        self._waiting = batch.outcomes + self._waiting
-        self._waiting_bytes += sum(settled.size for settled in batch.outcomes)
+        if batch.suspect:  # in front of the other suspects of its key: those that wait stand back for them
+            self._suspects = batch.outcomes + self._suspects
+        else:
+            self._waiting = batch.outcomes + self._waiting
+            self._waiting_bytes += sum(settled.size for settled in batch.outcomes)
         chosen = {settled.partition for settled in batch.outcomes}
         self._starts |= {p: done for p, done in batch.maps.items() if p not in chosen and p.tracker is None}
         self._advanced |= {p for p in batch.maps if p not in chosen and p.tracker is not None}

@@ -67,6 +67,9 @@ class _Told(Watch):
         if not any(excuse.frozen and excuse.process == self._process.name for excuse in self._fleet.excuses):
             self._fleet.defects.append(f"{self._process.name} stopped {partition}: {cause}: {detail}")
 
+    def refused(self, record: Record, reason: str) -> None:
+        self._fleet.set_aside.add(record.key)
+
     def trouble(self, what: str) -> None:
         self._fleet.note(f"{self._process.name}: {what}")
 
@@ -104,6 +107,7 @@ class Fleet:
         self.defects: list[str] = []
         self.log: list[str] = []
         self.records: dict[str, Record] = {}
+        self.set_aside: set[bytes | None] = set()
         self._slots = [_Slot(number) for number in range(plan.workers)]
         self._visits: dict[tuple[int, str], int] = {}
         self._over = False
@@ -115,9 +119,9 @@ class Fleet:
         self.broker.skips = lambda _: self.world.now_s < plan.troubled_until_s and self._chance.random() < plan.skips
 
     def findings(self) -> list[str]:
-        """Everything that is wrong with the run. A key whose outcome was refused, and any where the consumer left out
-        records, has no order to keep."""
-        unordered = {record.key for id_, record in self.records.items() if id_ in self.unwanted}
+        """Everything that is wrong with the run. A key of which an outcome was set aside, because the broker refuses it
+        or all for its topic, has no order to keep; none has where the consumer left out records."""
+        unordered = {record.key for id_, record in self.records.items() if id_ in self.unwanted} | self.set_aside
         ordered = {
             a.key for a in self.plan.asked if a.key is not None and self.plan.keyed and not self.plan.skips
         } - unordered

@@ -224,6 +224,17 @@ async def test_a_batch_refused_as_a_whole_is_tried_one_by_one() -> None:
 
 
 @simulated
+async def test_a_suspect_whose_attempt_fails_keeps_its_place_before_the_others_of_its_key() -> None:
+    bench = Bench()
+    bench.committer.endings = [Ending(Result.REFUSED, "too large", frozenset({0, 1})), ABORTED, COMMITTED, ABORTED]
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 0, 1)
+        await asyncio.sleep(2)
+    assert [bench.published(number) for number in range(5)] == [[0, 1], [0], [0], [1], [1]]
+
+
+@simulated
 async def test_a_drain_waits_until_everything_of_its_partitions_is_visible() -> None:
     bench = Bench()
     bench.committer.endings = [ABORTED] * 3
