@@ -1,14 +1,16 @@
 """`llm-stream dlq`: look at dead letters, and send them again."""
 
-from typing import Annotated
+import shlex
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
-from stream.cli import output
-from stream.cli.dlq_texts import money, page
+from stream.cli import dlq_texts, output
 from stream.cli.invocation import loaded_settings
+from stream.cli.task_folders import results_topics
 from stream.cli.when import now_ms, start_from
-from stream.codecs.cloudevents import time_ms, time_text
+from stream.codecs.cloudevents import time_ms
 from stream.core import headers as names
 from stream.core.errors import CODES
 from stream.core.spelling import did_you_mean
@@ -16,10 +18,11 @@ from stream.dlq import letters
 from stream.dlq import replay as replaying
 from stream.dlq.envelope import DeadLetter, coordinates
 from stream.dlq.letters import Filter
+from stream.dlq.replay import Replays
+from stream.dlq.sequel import sequel
 from stream.kafka import decisions
+from stream.kafka.decisions import Decision
 from stream.kafka.sending import Delivered
-
-_DETAIL_CHARACTERS = 120
 
 app = typer.Typer(help="Look at dead letters, and send them again.", no_args_is_help=True, add_completion=False)
 
@@ -43,11 +46,11 @@ def list_(
         raise typer.BadParameter(f"there is no stage {stage!r}{did_you_mean(stage, CODES)}", param_hint="--stage")
     start = start_from(since, now_ms())
     found = letters.newest(settings, Filter(task, stage, code), limit, start)
+    replays = Replays.read(settings)
     if as_json:
-        output.emit_json([letter.as_json() for letter in found])
+        output.emit_json([_letter_json(letter, replays.of(letter)) for letter in found])
         return
-    columns = ("id", "when", "task", "stage/code", "attempts", "cost", "request id", "detail")
-    output.table(columns, [_row(letter) for letter in found])
+    _tell(found, [len(replays.of(letter)) for letter in found])
     if len(found) == limit:
         output.say(f"The newest {limit}; there may be more: --limit, --since.", "dim")
     elif not found:
@@ -59,31 +62,45 @@ def show(ctx: typer.Context, dead_letter_id: Id, as_json: Json = False) -> None:
     """Show everything about one dead letter: what was wrong, what it cost, the request as it came."""
     settings = loaded_settings(ctx).settings
     letter = letters.by_id(settings, _checked(dead_letter_id))
-    replays = [each for each in decisions.read_all(settings) if replaying.is_replay_of(letter, each)]
+    replays = Replays.read(settings).of(letter)
     if as_json:
-        output.emit_json({**letter.as_json(), "replays": [each.as_json() for each in replays]})
+        output.emit_json(_letter_json(letter, replays))
         return
-    typer.echo(page(letter, replays))
-    why_not = replaying.refusal(letter, settings, letter.replay_count + len(replays), force=False)
-    if why_not is None:
-        output.say(f"Send it again: llm-stream dlq replay {letter.id} --why '...'")
-    else:
-        output.say(f"It can't be sent again as it is. {why_not}", "yellow")
+    after = sequel(settings, letter, replays, results_topics(settings))
+    output.print_lines(dlq_texts.page(letter, replays, after, output.width()))
+    why_not = replaying.refusal(letter, settings, len(replays), after, force=False)
+    output.say()
+    if why_not is not None:
+        output.noted(f"It can't be sent again as it is. {why_not}")
+    elif not after.waiting:
+        output.say("Send it again:")
+        output.command(f"llm-stream dlq replay {letter.id} --why '...'")
 
 
 @app.command()
 def replay(
     ctx: typer.Context,
     dead_letter_id: Id,
-    why: Annotated[str, typer.Option(help="Why, for those who read the decision later.")] = "",
-    force: Annotated[bool, typer.Option("--force", help="Even if it was sent again twice already.")] = False,
+    why: Annotated[str, typer.Option(metavar="TEXT", help="Why, for those who read the decision later.")] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if it was sent again twice already, or that has a result.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Send a dead letter again: a new request with the same id. Exit 1 when it is refused."""
     settings = loaded_settings(ctx).settings
     letter = letters.by_id(settings, _checked(dead_letter_id))
     _warn_if_expired(letter)
-    done = replaying.replay(settings, letter, by=decisions.by_whom(), why=why, at_ms=now_ms(), force=force)
+    done = replaying.replay(
+        settings,
+        letter,
+        by=decisions.by_whom(),
+        why=why,
+        at_ms=now_ms(),
+        force=force,
+        results_topics=results_topics(settings),
+        warn=output.noted,
+    )
     if as_json:
         output.emit_json(
             {
@@ -95,11 +112,11 @@ def replay(
             }
         )
     output.passed(
-        f"{letter.id} is sent again (time {done.count}) as {done.request.topic}:{done.request.partition}:"
+        f"{letter.id} is sent again (replay {done.count}) as {done.request.topic}:{done.request.partition}:"
         f"{done.request.offset}, with its decision"
     )
     if letter.request_id is not None:
-        output.say(f"  next: llm-stream find {letter.request_id}")
+        output.command(f"llm-stream find {shlex.quote(letter.request_id)}")
 
 
 def _checked(dead_letter_id: str) -> str:
@@ -110,25 +127,28 @@ def _checked(dead_letter_id: str) -> str:
     return dead_letter_id
 
 
-def _row(letter: DeadLetter) -> tuple[str | int | None, ...]:
-    detail = " ".join(letter.detail.split())
-    return (
-        letter.id,
-        time_text(letter.at_ms) if letter.at_ms >= 0 else "",
-        letter.task,
-        letter.reason,
-        letter.attempts,
-        money(letter.cost_micro_usd),
-        letter.request_id,
-        detail if len(detail) <= _DETAIL_CHARACTERS else detail[:_DETAIL_CHARACTERS] + "…",
-    )
+def _tell(found: Sequence[DeadLetter], replays: Sequence[int]) -> None:
+    width = output.width()
+    if width is None:
+        output.table(dlq_texts.COLUMNS, [dlq_texts.row(*each) for each in zip(found, replays, strict=True)])
+        return
+    if not found:
+        return
+    columns = 5 if any(replays) else 4
+    entries = [dlq_texts.entry(*each, width) for each in zip(found, replays, strict=True)]
+    names = ("id", "when", "stage/code", "task", "replayed")
+    output.listing(names[:columns], [(cells[:columns], below) for cells, below in entries])
+
+
+def _letter_json(letter: DeadLetter, replays: Sequence[Decision]) -> dict[str, Any]:
+    return {**letter.as_json(), "replays": [each.as_json() for each in replays]}
 
 
 def _warn_if_expired(letter: DeadLetter) -> None:
     until = names.text(letter.record.headers, "ce_expirytime")
     until_ms = None if until is None else time_ms(until)
     if until_ms is not None and until_ms <= now_ms():
-        output.say(f"! Its ce_expirytime ({until}) has passed: no call will be made for it (route/expired).", "yellow")
+        output.noted(f"Its ce_expirytime ({until}) has passed: no call will be made for it (route/expired).")
 
 
 def _place(where: Delivered) -> dict[str, str | int]:

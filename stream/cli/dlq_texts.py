@@ -4,13 +4,17 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from stream.cli.output import printable
+from stream.cli import layout
 from stream.codecs.cloudevents import time_text
+from stream.core.counting import counted
+from stream.core.printable import printable
 from stream.dlq.envelope import DeadLetter
+from stream.dlq.sequel import Sequel
 from stream.kafka.decisions import Decision
 from stream.kafka.lines import as_line
 
 _WIDTH = 11
+_DETAIL_CHARACTERS = 120
 
 
 def money(micro_usd: int | None) -> str:
@@ -18,21 +22,56 @@ def money(micro_usd: int | None) -> str:
     return "?" if micro_usd is None else f"${micro_usd / 1_000_000:.6f}"
 
 
-def page(letter: DeadLetter, replays: Sequence[Decision]) -> str:
-    """Everything about a dead letter: what was wrong first, the request as it came last."""
+COLUMNS = ("id", "when", "task", "stage/code", "attempts", "cost", "request id", "replayed", "detail")
+
+
+def row(letter: DeadLetter, replays: int) -> tuple[str | int | None, ...]:
+    """A dead letter on one line, however long, under `COLUMNS`."""
+    detail = " ".join(letter.detail.split())
+    return (
+        letter.id,
+        time_text(letter.at_ms) if letter.at_ms >= 0 else "",
+        letter.task,
+        letter.reason,
+        letter.attempts,
+        money(letter.cost_micro_usd),
+        letter.request_id,
+        replays,
+        detail if len(detail) <= _DETAIL_CHARACTERS else detail[:_DETAIL_CHARACTERS] + "…",
+    )
+
+
+def entry(letter: DeadLetter, replays: int, width: int) -> tuple[tuple[str, ...], list[str]]:
+    """For a terminal: what stands in columns (id, when, what, task, replayed), and the lines below it, which fit."""
+    when = f"{time_text(letter.at_ms)[:19]}Z" if letter.at_ms >= 0 else "?"
+    sent_again = {0: "", 1: "once", 2: "twice"}.get(replays, f"{replays} times")
+    took = f", {counted(letter.attempts, 'attempt')}, {money(letter.cost_micro_usd)}" if letter.calls else ""
+    told = f"{letter.request_id or '(no id)'}{took}: {' '.join(letter.detail.split())}"
+    below = layout.wrapped(printable(told), width, layout.INDENT, layout.INDENT)
+    return (letter.id, when, letter.reason, letter.task or "?", sent_again), below
+
+
+def page(letter: DeadLetter, replays: Sequence[Decision], after: Sequel, width: int | None = None) -> list[str]:
+    """Everything about a dead letter, in lines: what was wrong first, the request as it came last.
+
+    replays: the decisions that sent it again; after: what became of that. width: of the terminal; None: don't wrap.
+    """
     original = as_line(letter.record)
-    parts = [
-        f"Dead letter {letter.id} of {letter.record.topic}",
-        "",
-        *(f"{word:<{_WIDTH}} {printable(value)}" for word, value in _facts(letter)),
-        *_violations(letter),
-        *(f"{'replayed':<{_WIDTH}} {printable(_replay(each))}" for each in replays),
-        *_block("output" + (" (its first 64 KiB)" if letter.output_truncated else ""), _pretty_text(letter.output)),
-        *_block("headers as they came", _headers(letter)),
-        *_block("key", _shown(original["key"])),
-        *_block("value", _value(letter, original["value"])),
-    ]
-    return "\n".join(parts)
+    lines = [f"Dead letter {letter.id} of {letter.record.topic}", ""]
+    for word, value in (*_facts(letter), *_violations(letter), *_replays(replays, after)):
+        lines += layout.wrapped(printable(value), width, f"{word:<{_WIDTH}} ", " " * (_WIDTH + 1))
+    blocks = (
+        ("output" + (" (its first 64 KiB)" if letter.output_truncated else ""), _pretty_text(letter.output)),
+        ("headers as they came", _headers(letter)),
+        ("key", _shown(original["key"])),
+        ("value", _value(letter, original["value"])),
+    )
+    for title, text in blocks:
+        if text:
+            lines += ["", f"{title}:"]
+            for line in text.splitlines():
+                lines += layout.wrapped(printable(line), width, "  ", "    ")
+    return lines
 
 
 def _facts(letter: DeadLetter) -> Iterator[tuple[str, str]]:
@@ -52,25 +91,25 @@ def _facts(letter: DeadLetter) -> Iterator[tuple[str, str]]:
     if letter.stop_reason is not None:
         yield "stopped", letter.stop_reason
     tokens = f", {usage.get('input_tokens', '?')} tokens in, {usage.get('output_tokens', '?')} out" if usage else ""
-    calls = f"{_counted(letter.attempts, 'attempt')}, {_counted(letter.calls, 'call')}"
+    calls = f"{counted(letter.attempts, 'attempt')}, {counted(letter.calls, 'call')}"
     yield "cost", f"{money(letter.cost_micro_usd)} ({calls}{tokens})"
     if letter.replay_count:
         yield "replay", f"this was replay {letter.replay_count}, of {letter.replay_of} by {letter.replay_by}"
 
 
-def _counted(number: int | None, word: str) -> str:
-    return f"{'?' if number is None else number} {word}{'' if number == 1 else 's'}"
-
-
-def _violations(letter: DeadLetter) -> Iterator[str]:
+def _violations(letter: DeadLetter) -> Iterator[tuple[str, str]]:
     for number, each in enumerate(letter.violations):
-        word = "violations" if number == 0 else ""
-        yield printable(f"{word:<{_WIDTH}} {each.path} [{each.check}] {each.message} (value: {each.value!r})")
+        said = f"{each.path} [{each.check}] {each.message} (value: {each.value!r})"
+        yield "violations" if number == 0 else "", said
 
 
-def _replay(decision: Decision) -> str:
-    why = f": {decision.why}" if decision.why else ""
-    return f"{time_text(decision.at_ms)} by {decision.by}{why}"
+def _replays(replays: Sequence[Decision], after: Sequel) -> Iterator[tuple[str, str]]:
+    for each in replays:
+        yield "replayed", f"{time_text(each.at_ms)} by {each.by}" + (f": {each.why}" if each.why else "")
+    for where in after.results:
+        yield "", f"which has a result, {where}"
+    for where in after.waiting:
+        yield "", f"which waits as {where}: no result and no dead letter yet"
 
 
 def _headers(letter: DeadLetter) -> str:
@@ -100,10 +139,3 @@ def _pretty_text(text: str | None) -> str:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return text
-
-
-def _block(title: str, text: str) -> Iterator[str]:
-    if text:
-        yield ""
-        yield f"{title}:"
-        yield from (f"  {printable(line)}" for line in text.splitlines())

@@ -1,17 +1,18 @@
-"""How commands speak: data on stdout, words for people on stderr, no colour and no cut-off lines outside a terminal.
+"""How commands speak: data on stdout, words for people on stderr, no colour and no broken lines outside a terminal.
 
 Text that comes from records may hold anything: what is printed for people has its control characters escaped, so that
 nobody can write to an operator's terminal through a topic.
 """
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from stream.cli import layout
 from stream.core.printable import printable as printable
 from stream.core.printable import printable_line
 
@@ -20,7 +21,13 @@ Cell = str | int | float | bool | None
 
 def say(text: str = "", style: str = "") -> None:
     """A line for people, on stderr."""
-    _console(stderr=True).print(Text(printable(text), style=style), soft_wrap=True)
+    body = printable(text)
+    _say_lines(layout.wrapped(body, width(stderr=True), "", "  " if body else ""), style)
+
+
+def command(text: str) -> None:
+    """Something to type, on a line of its own, which is never broken."""
+    _say_lines([f"  {printable_line(text)}"], "bold")
 
 
 def passed(text: str) -> None:
@@ -40,11 +47,7 @@ def noted(text: str) -> None:
 
 def error(text: str) -> None:
     """Why the command ends."""
-    first, *rest = printable(text).split("\n")
-    console = _console(stderr=True)
-    console.print(Text.assemble(("Error: ", "bold red"), first), soft_wrap=True)
-    for line in rest:
-        console.print(Text(line), soft_wrap=True)
+    _marked("Error:", "bold red", text, rest="")
 
 
 def emit_json(value: Any) -> None:
@@ -55,15 +58,55 @@ def emit_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, title: str = "") -> None:
-    """Rows under headings, on stdout; columns of numbers are aligned right. Piped, it is plain text, one line a row."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    materialised = [list(column) for column in zip(*cells, strict=True)] if cells else [[] for _ in columns]
-    right = [bool(column) and all(_is_number(text) for text in column) for column in materialised]
-    if _console().is_terminal:
-        _rich_table(columns, cells, right, title)
-    else:
-        _plain_table(columns, cells, right)
+def emit_record(value: Any) -> None:
+    """A value on stdout: one line of JSON; for a person at a terminal indented, with an empty line behind it."""
+    console = _console()
+    if not console.is_terminal:
+        emit_json(value)
+        return
+    from rich.highlighter import JSONHighlighter
+
+    text = Text(printable(json.dumps(value, indent=2, ensure_ascii=False)))
+    JSONHighlighter().highlight(text)
+    console.print(text, soft_wrap=True)
+    console.print()
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Rows under headings, on stdout; columns of numbers are aligned right. A row is a line, however long."""
+    cells = [[cell(value) for value in row] for row in rows]
+    head, *lines = aligned(columns, cells)
+    print_lines([head], "bold")
+    print_lines(lines)
+
+
+def listing(columns: Sequence[str], rows: Iterable[tuple[Sequence[Cell], Sequence[str]]]) -> None:
+    """A table for a terminal, on stdout, with lines of text below each row: lines that fit already."""
+    listed = [([cell(value) for value in row], below) for row, below in rows]
+    head, *lines = aligned(columns, [row for row, _ in listed])
+    print_lines([head], "bold")
+    for line, (_, below) in zip(lines, listed, strict=True):
+        print_lines([line])
+        print_lines(below, "dim")
+
+
+def aligned(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    """The headings' line, and one for each row."""
+    numbers = [bool(cells) and all(_is_number(row[place]) for row in cells) for place in range(len(columns))]
+    return layout.aligned([columns, *cells], numbers)
+
+
+def print_lines(lines: Iterable[str], style: str = "") -> None:
+    """Lines that fit already, on stdout."""
+    console = _console()
+    for line in lines:
+        console.print(Text(printable_line(line), style=style), soft_wrap=True)
+
+
+def width(*, stderr: bool = False) -> int | None:
+    """How wide the terminal is, in cells; None where stdout (or stderr) is none: then nothing is to be broken."""
+    console = _console(stderr=stderr)
+    return console.width if console.is_terminal else None
 
 
 def progress_wanted() -> bool:
@@ -76,11 +119,23 @@ def _console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
-def _marked(mark: str, style: str, text: str) -> None:
-    _console(stderr=True).print(Text.assemble((mark, style), " ", printable(text)), soft_wrap=True)
+def _marked(mark: str, style: str, text: str, rest: str | None = None) -> None:
+    lead = f"{mark} "
+    hang = " " * len(lead) if rest is None else rest
+    first, *more = layout.wrapped(printable(text), width(stderr=True), lead, hang)
+    console = _console(stderr=True)
+    console.print(Text.assemble((mark, style), first[len(mark) :]), soft_wrap=True)
+    _say_lines(more)
 
 
-def _cell(value: Cell) -> str:
+def _say_lines(lines: Iterable[str], style: str = "") -> None:
+    console = _console(stderr=True)
+    for line in lines:
+        console.print(Text(line, style=style), soft_wrap=True)
+
+
+def cell(value: Cell) -> str:
+    """A value as a table shows it."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -92,24 +147,3 @@ def _cell(value: Cell) -> str:
 
 def _is_number(text: str) -> bool:
     return text.replace(",", "").replace(".", "").replace("-", "").isdigit() or not text
-
-
-def _rich_table(columns: Sequence[str], cells: list[list[str]], right: list[bool], title: str) -> None:
-    shown = Table(title=title or None, title_justify="left", header_style="bold")
-    for name, numbers in zip(columns, right, strict=True):
-        shown.add_column(name, justify="right" if numbers else "left", overflow="fold")
-    for row in cells:
-        shown.add_row(*(Text(text) for text in row))
-    _console().print(shown)
-
-
-def _plain_table(columns: Sequence[str], cells: list[list[str]], right: list[bool]) -> None:
-    lines = [list(columns), *cells]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    for line in lines:
-        padded = (
-            text.rjust(width) if numbers else text.ljust(width)
-            for text, width, numbers in zip(line, widths, right, strict=True)
-        )
-        sys.stdout.write("  ".join(padded).rstrip() + "\n")
-    sys.stdout.flush()

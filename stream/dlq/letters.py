@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from stream.core.counting import counted
 from stream.core.errors import LlmStreamError
 from stream.dlq.envelope import DeadLetter, coordinates, dead_letter_from
 from stream.kafka import reading
@@ -53,7 +54,9 @@ def by_id(settings: Settings, dead_letter_id: str) -> DeadLetter:
     topic = settings.topics.dlq
     there = {span.partition: span for span in reading.spans(settings, [topic])}
     if partition not in there:
-        raise NoSuchDeadLetterError(f"There is no dead letter {dead_letter_id}: {topic} has {len(there)} partitions.")
+        raise NoSuchDeadLetterError(
+            f"There is no dead letter {dead_letter_id}: {topic} has {counted(len(there), 'partition')}."
+        )
     held = there[partition]
     if held.first <= offset < held.end:
         for record in reading.read(settings, [Span(topic, partition, offset, offset + 1)]):

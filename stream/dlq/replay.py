@@ -3,15 +3,17 @@
 Both are one transaction: no replay without its decision, no decision without its replay.
 """
 
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from stream.core import headers as names
 from stream.core.errors import LlmStreamError
 from stream.core.records import Outgoing
 from stream.dlq.envelope import DeadLetter
-from stream.kafka import admin, clients, decisions
+from stream.dlq.sequel import Sequel, sequel
+from stream.kafka import admin, clients, decisions, reading
 from stream.kafka.decisions import Decision
 from stream.kafka.sending import Delivered, deliver_together
 from stream.settings import Settings
@@ -33,22 +35,33 @@ class Replayed:
     count: int
 
 
-def times_replayed(letter: DeadLetter, made: Iterable[Decision]) -> int:
-    """How often this request was sent again so far: on its way to this dead letter, and from it."""
-    from_here = sum(1 for each in made if is_replay_of(letter, each))
-    return letter.replay_count + from_here
+class Replays:
+    """The decisions that sent dead letters again."""
+
+    def __init__(self, made: Iterable[Decision]) -> None:
+        self._of: dict[tuple[object, object], list[Decision]] = {}
+        for each in made:
+            if each.kind == "replay":
+                letter = str(each.scope.get("dlq")), str(each.scope.get("dead_letter"))
+                self._of.setdefault(letter, []).append(each)
+
+    @classmethod
+    def read(cls, settings: Settings) -> Self:
+        """Those made so far; none where there is no topic of decisions. Raises DependencyError."""
+        topic = settings.topics.decisions
+        there = reading.spans(settings, [topic], optional=[topic])
+        return cls(decisions.read_all(settings) if there else ())
+
+    def of(self, letter: DeadLetter) -> Sequence[Decision]:
+        """Those that sent this very dead letter again, oldest first."""
+        return self._of.get((letter.record.topic, letter.id), ())
 
 
-def is_replay_of(letter: DeadLetter, decision: Decision) -> bool:
-    """Whether a decision sent this very dead letter again."""
-    scope = decision.scope
-    return (
-        decision.kind == "replay" and scope.get("dlq") == letter.record.topic and scope.get("dead_letter") == letter.id
-    )
+def refusal(letter: DeadLetter, settings: Settings, replays: int, after: Sequel, *, force: bool) -> str | None:
+    """Why this dead letter can't be sent again; None if it can. `force` overrides what is about paying twice only.
 
-
-def refusal(letter: DeadLetter, settings: Settings, replayed: int, *, force: bool) -> str | None:
-    """Why this dead letter can't be sent again; None if it can. `force` overrides the count, nothing else."""
+    replays: how often this very dead letter was sent again. after: what became of that.
+    """
     topic = letter.source.get("topic")
     if letter.value_sha256 is not None:
         return (
@@ -62,7 +75,17 @@ def refusal(letter: DeadLetter, settings: Settings, replayed: int, *, force: boo
     if topic not in settings.topics.requests:
         known = ", ".join(settings.topics.requests)
         return f"It came from {topic}, which is none of [topics] requests ({known}): no worker of this group reads it."
-    if replayed >= MAX_REPLAYS and not force:
+    return None if force else _refusal_unless_forced(letter, letter.replay_count + replays, after)
+
+
+def _refusal_unless_forced(letter: DeadLetter, replayed: int, after: Sequel) -> str | None:
+    if after.results:
+        return (
+            f"It was sent again already, and that has a result ({after.results[0]}). Once more would be paid for once "
+            f"more and give {letter.request_id} a second result. Look at the first: llm-stream find "
+            f"{shlex.quote(letter.request_id or '')}; to send it all the same: --force."
+        )
+    if replayed >= MAX_REPLAYS:
         return (
             f"It was sent again {replayed} times already: what fails so often is rarely cured by another try. Look at "
             f"what is wrong (llm-stream dlq show {letter.id}); to send it all the same: --force."
@@ -103,12 +126,25 @@ def replay(
     why: str,
     at_ms: int,
     force: bool = False,
+    results_topics: Sequence[str] = (),
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Replayed:
-    """Send a dead letter again. Raises ReplayRefusedError, ConfigError, DependencyError; then nothing was written."""
-    replayed = times_replayed(letter, decisions.read_all(settings))
-    why_not = refusal(letter, settings, replayed, force=force)
+    """Send a dead letter again. Raises ReplayRefusedError, ConfigError, DependencyError; then nothing was written.
+
+    results_topics: of single tasks, beside the shared one. warn: told, before anything is written, what speaks against
+    it without forbidding it.
+    """
+    made = Replays.read(settings).of(letter)
+    after = sequel(settings, letter, made, results_topics)
+    why_not = refusal(letter, settings, len(made), after, force=force)
     if why_not is not None:
         raise ReplayRefusedError(why_not)
+    if after.waiting:
+        warn(
+            f"It was sent again already, as {after.waiting[0]}, and that has no outcome yet: both will be called and "
+            "paid for. llm-stream lag says how far the workers are."
+        )
+    replayed = letter.replay_count + len(made)
     facts = admin.topic_facts(clients.admin(settings), settings.topics.requests, clients.BROKER_WAIT_S)
     partitions = {name: each.partitions for name, each in facts.items()}
     request = request_again(letter, by, replayed + 1, partitions)

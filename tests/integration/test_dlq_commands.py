@@ -40,6 +40,20 @@ def dead_letter(llm_stream: CommandLine, request_id: str = "r-1", *, partition: 
     return f"{where.partition}:{where.offset}"
 
 
+def result_of(llm_stream: CommandLine, request: dict[str, object]) -> None:
+    """A worker's result for a request, as thin as it may be."""
+    settings = llm_stream.settings
+    source = headers(
+        ce_causationid="r-1",
+        ce_type="llm.result.greet",
+        llm__source__group=settings.kafka.group_id,
+        llm__source__topic=str(request["topic"]),
+        llm__source__partition=str(request["partition"]),
+        llm__source__offset=str(request["offset"]),
+    )
+    produce(settings.kafka.bootstrap_servers, settings.topics.results, [Unsent(b"{}", headers=source)])
+
+
 def test_dead_letters_are_listed_newest_first_and_filtered(llm_stream: CommandLine):
     old = dead_letter(llm_stream, "old", partition=2)
     new = dead_letter(llm_stream, "new", partition=0, **{"__dlq.errors.timestamp": "2000"})
@@ -105,6 +119,34 @@ def test_a_third_replay_is_refused_without_force(llm_stream: CommandLine):
     assert [llm_stream("dlq", "replay", letter).exit_code for _ in range(3)] == [0, 0, 1]
     assert len(llm_stream("tail", "requests").lines) == 2
     assert llm_stream("dlq", "replay", letter, "--force").exit_code == 0
+
+
+def test_a_replay_of_what_has_a_result_is_refused_without_force(llm_stream: CommandLine):
+    letter = dead_letter(llm_stream)
+    request = llm_stream("dlq", "replay", letter, "--json").json["request"]
+    result_of(llm_stream, request)
+    refused = llm_stream("dlq", "replay", letter)
+    assert refused.exit_code == 1
+    assert "has a result" in refused.stderr
+    assert "has a result" in llm_stream("dlq", "show", letter).stdout
+    assert len(llm_stream("tail", "requests").lines) == 1
+    assert llm_stream("dlq", "replay", letter, "--force").exit_code == 0
+
+
+def test_a_replay_beside_one_that_waits_is_sent_with_a_warning(llm_stream: CommandLine):
+    letter = dead_letter(llm_stream)
+    llm_stream("dlq", "replay", letter)
+    again = llm_stream("dlq", "replay", letter)
+    assert again.exit_code == 0
+    assert "has no outcome yet: both will be called and paid for" in again.stderr
+
+
+def test_the_list_shows_what_was_sent_again(llm_stream: CommandLine):
+    once, never = dead_letter(llm_stream, "r-1", partition=0), dead_letter(llm_stream, "r-2", partition=1)
+    llm_stream("dlq", "replay", once, "--why", "prompt fixed")
+    listed = {each["id"]: each["replays"] for each in llm_stream("dlq", "list", "--json").json}
+    assert [each["why"] for each in listed[once]] == ["prompt fixed"]
+    assert listed[never] == []
 
 
 def test_replays_before_this_dead_letter_count_too(llm_stream: CommandLine):

@@ -1,5 +1,7 @@
 """What commands print: data on stdout, words on stderr, nothing that could steer a terminal."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from stream.cli import output
 
 
 def test_a_piped_table_is_plain_text_with_one_line_a_row(capsys):
-    output.table(["partition", "state"], [(3, "fine"), (12_000, "a very long text " * 20), (None, True)], title="Lag")
+    output.table(["partition", "state"], [(3, "fine"), (12_000, "a very long text " * 20), (None, True)])
     lines = capsys.readouterr().out.split("\n")
     assert lines[0] == "partition  state"
     assert lines[1] == "        3  fine"
@@ -39,9 +41,62 @@ def test_words_go_to_stderr(capsys):
     assert captured.err == "[bold]not markup[/bold]\n✓ right\n✗ wrong\n! odd\nError: first\nsecond\n"
 
 
-def test_long_lines_are_not_broken(capsys):
+def test_without_a_terminal_long_lines_are_not_broken(capsys):
     output.error("word " * 100)
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Stdout and stderr are a terminal of 40 columns without colours."""
+    for name, value in (("TTY_COMPATIBLE", "1"), ("COLUMNS", "40"), ("NO_COLOR", "1"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_at_a_terminal_a_sentence_hangs_behind_its_mark(capsys):
+    output.passed("nothing was lost, and nothing was doubled either")
+    output.say("  nothing was lost, and nothing was doubled either")
+    output.error("nothing was lost, and nothing was doubled either\nanother line")
+    assert plain(capsys.readouterr().err).splitlines() == [
+        "✓ nothing was lost, and nothing was",
+        "  doubled either",
+        "  nothing was lost, and nothing was",
+        "    doubled either",
+        "Error: nothing was lost, and nothing was",
+        "doubled either",
+        "another line",
+    ]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_at_a_terminal_a_command_stays_on_one_line(capsys):
+    output.command("llm-stream dlq replay 3:1042 --why 'a reason that is long'")
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("terminal")
+def test_at_a_terminal_rows_are_not_broken_and_their_details_stand_below(capsys):
+    output.listing(("id", "what"), [(("3:1042", "validate/unknown_stop_reason"), ["    why it was so"])])
+    lines = plain(capsys.readouterr().out).splitlines()
+    assert lines == ["id      what", "3:1042  validate/unknown_stop_reason", "    why it was so"]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_at_a_terminal_a_record_is_indented_and_an_empty_line_follows(capsys):
+    output.emit_record({"key": None, "value": {"a": "\x9b2J"}})
+    lines = plain(capsys.readouterr().out).split("\n")
+    assert lines == ["{", '  "key": null,', '  "value": {', '    "a": "\\x9b2J"', "  }", "}", "", ""]
+
+
+def test_piped_a_record_is_one_line_of_json(capsys):
+    output.emit_record({"key": None})
+    assert capsys.readouterr().out == '{"key":null}\n'
+
+
+def plain(text):
+    """Without what colours it."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 from stream.codecs.requests import RequestDecoder
 from stream.core.records import Record, Replay
 from stream.dlq.envelope import HEADERS_DROPPED, DeadLetter, dead_letter_from
-from stream.dlq.replay import decision_for, refusal, request_again, times_replayed
+from stream.dlq.replay import Replays, decision_for, refusal, request_again
+from stream.dlq.sequel import Sequel
 from stream.kafka.decisions import Decision
 from stream.settings import Settings
 from tests.support.letters import dead_letter, request
@@ -17,6 +18,10 @@ def letter(*more: tuple[str, bytes], **fields: object) -> DeadLetter:
 
 def made(dead_letter_id: str, dlq: str = "llm.dlq") -> Decision:
     return Decision(1, "ops@host", "replay", {"dlq": dlq, "dead_letter": dead_letter_id})
+
+
+def why_not(changed: DeadLetter, replays: int, after: Sequel = Sequel(), *, force: bool = False) -> str | None:  # noqa: B008
+    return refusal(changed, Settings(), replays, after, force=force)
 
 
 def test_the_new_request_has_the_key_the_value_and_the_headers_of_the_old_one():
@@ -45,20 +50,35 @@ def test_it_goes_by_key_where_the_old_partition_is_not_there():
 
 
 def test_a_first_and_a_second_replay_are_fine_and_a_third_is_refused():
-    settings = Settings()
-    assert refusal(letter(), settings, 0, force=False) is None
-    assert refusal(letter(), settings, 1, force=False) is None
-    assert "2 times already" in (refusal(letter(), settings, 2, force=False) or "")
+    assert why_not(letter(), 0) is None
+    assert why_not(letter(), 1) is None
+    assert "2 times already" in (why_not(letter(), 2) or "")
 
 
 def test_a_third_replay_can_be_forced():
-    assert refusal(letter(), Settings(), 2, force=True) is None
+    assert why_not(letter(), 2, force=True) is None
+
+
+def test_what_has_a_result_already_is_not_sent_again_unless_forced():
+    done = Sequel(results=("llm.results:1:17",))
+    said = why_not(letter(), 1, done) or ""
+    assert "has a result (llm.results:1:17)" in said
+    assert "would be paid for once more and give r-1 a second result" in said
+    assert "llm-stream find r-1; to send it all the same: --force" in said
+    assert why_not(letter(), 1, done, force=True) is None
+
+
+def test_a_replay_that_waits_is_no_reason_to_refuse():
+    assert why_not(letter(), 1, Sequel(waiting=("llm.requests:2:8",))) is None
 
 
 def test_replays_on_the_way_here_and_from_here_are_counted():
     carried = letter(("llm.replay.count", b"1"), ("llm.replay.id", b"2:1"), ("llm.replay.by", b"ops@host"))
     decisions = [made("2:9"), made("2:1"), made("2:9", "other.dlq"), Decision(1, "x", "hold", {"dead_letter": "2:9"})]
-    assert times_replayed(carried, decisions) == 2
+    replays = Replays(decisions).of(carried)
+    assert [(each.scope["dlq"], each.scope["dead_letter"]) for each in replays] == [("llm.dlq", "2:9")]
+    assert why_not(carried, 0) is None
+    assert "2 times already" in (why_not(carried, len(replays)) or "")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +93,7 @@ def test_replays_on_the_way_here_and_from_here_are_counted():
 )
 def test_what_cannot_be_sent_again_is_refused_with_the_reason_force_or_not(changed: DeadLetter, said: str):
     for force in (False, True):
-        assert said in (refusal(changed, Settings(), 0, force=force) or "")
+        assert said in (why_not(changed, 0, force=force) or "")
 
 
 def test_the_decision_names_the_dead_letter_the_request_who_and_why():
@@ -81,4 +101,4 @@ def test_the_decision_names_the_dead_letter_the_request_who_and_why():
     assert (decision.kind, decision.by, decision.why, decision.at_ms) == ("replay", "ops@host", "prompt fixed", 9_000)
     assert decision.scope["dead_letter"] == "2:9"
     assert decision.scope["request_id"] == "r-1"
-    assert times_replayed(letter(), [decision]) == 1
+    assert Replays([decision]).of(letter()) == [decision]
