@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
-from stream.cli import output
+from stream.cli import layout, output
 from stream.cli.invocation import loaded_settings
 from stream.cli.task_folders import results_topics
 from stream.cli.when import now_ms, start_from
 from stream.codecs.cloudevents import time_text
+from stream.core.counting import counted
+from stream.core.printable import printable_line
 from stream.kafka import finding
 from stream.kafka.finding import Asked, Found, Trace
 
@@ -49,20 +51,33 @@ def _tell(trace: Trace, from_: str) -> None:
     if not trace.records:
         output.failed(f"There is nothing about {trace.id} ({looked}).")
         return
-    output.table(("when", "what", "where", "told"), [_row(each) for each in trace.records])
+    width = output.width()
+    if width is None:
+        output.table(("when", "what", "where", "told"), [(*_row(each), _told(each)) for each in trace.records])
+    else:
+        rows = [(_row(each), _below(each, width)) for each in trace.records]
+        output.listing(("when", "what", "where"), rows)
     for asked in trace.requests:
         _tell_status(asked)
     if not trace.requests:
-        output.say("! The request itself is not there: retention has removed it, or --from leaves it out.", "yellow")
+        output.noted("The request itself is not there: retention has removed it, or --from leaves it out.")
     if trace.elsewhere and trace.requests:
-        output.say(f"! {len(trace.elsewhere)} outcomes belong to other groups or to requests that are gone.", "yellow")
+        outcomes = counted(len(trace.elsewhere), "outcome")
+        output.noted(f"Of other groups, or of requests that are gone: {outcomes}.")
     output.say(f"({looked})", "dim")
 
 
-def _row(found: Found) -> tuple[str, str, str, str]:
+def _row(found: Found) -> tuple[str, str, str]:
     at_ms = found.record.timestamp_ms
-    told = "  ".join(f"{word}={value}" for word, value in finding.facts(found))
-    return (time_text(at_ms) if at_ms >= 0 else ""), _WORDS[found.kind], found.where, told
+    return (time_text(at_ms) if at_ms >= 0 else ""), _WORDS[found.kind], found.where
+
+
+def _told(found: Found) -> str:
+    return "  ".join(f"{word}={value}" for word, value in finding.facts(found))
+
+
+def _below(found: Found, width: int) -> list[str]:
+    return layout.filled(((name, printable_line(value)) for name, value in finding.facts(found)), width)
 
 
 def _tell_status(asked: Asked) -> None:
@@ -74,9 +89,8 @@ def _tell_status(asked: Asked) -> None:
         dead_letter_id = f"{letter.record.partition}:{letter.record.offset}"
         output.failed(f"{where} is a dead letter: llm-stream dlq show {dead_letter_id} says what was wrong")
     elif asked.status == "pending":
-        output.say(
-            f"… {where} is pending: no result and no dead letter yet. llm-stream lag says how far the workers are.",
-            "yellow",
+        output.noted(
+            f"{where} is pending: no result and no dead letter yet. llm-stream lag says how far the workers are."
         )
     else:
-        output.failed(f"{where} has {len(asked.outcomes)} outcomes: llm-stream reconcile judges that")
+        output.failed(f"{where} has {counted(len(asked.outcomes), 'outcome')}: llm-stream reconcile judges that")

@@ -58,8 +58,8 @@ def emit_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def emit_record(value: Any) -> None:
-    """A value on stdout: one line of JSON; for a person at a terminal indented, with an empty line behind it."""
+def emit_record(value: Any, *, first: bool = True) -> None:
+    """A value on stdout: one line of JSON; at a terminal indented, with an empty line before all but the first."""
     console = _console()
     if not console.is_terminal:
         emit_json(value)
@@ -68,8 +68,9 @@ def emit_record(value: Any) -> None:
 
     text = Text(printable(json.dumps(value, indent=2, ensure_ascii=False)))
     JSONHighlighter().highlight(text)
+    if not first:
+        console.print()
     console.print(text, soft_wrap=True)
-    console.print()
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:

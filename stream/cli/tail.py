@@ -1,4 +1,4 @@
-"""`llm-stream tail`: decoded records as JSON lines."""
+"""`llm-stream tail`: decoded records as JSON lines; for a person at a terminal, indented."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -36,7 +36,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def tail(
     ctx: typer.Context,
-    kind: Annotated[Kind, typer.Argument(help="Which records.", show_default=False)],
+    kind: Annotated[Kind, typer.Argument(help=f"{', '.join(Kind)}.", show_default=False)],
     from_: Annotated[
         str | None,
         typer.Option(
@@ -49,13 +49,13 @@ def tail(
     task: Annotated[str | None, typer.Option(metavar="TASK", help="Only records about this task.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after so many records.")] = None,
 ) -> None:
-    """Show decoded records as JSON lines."""
+    """Show decoded records as JSON lines (at a terminal: indented)."""
     settings = loaded_settings(ctx).settings
     start = start_from(from_ or ("latest" if follow else "earliest"), now_ms())
     spans = _spans(kind, settings, start)
     with closing(reading.read(settings, spans, follow=follow)) as records:
-        for record in islice(_about(kind, records, task), limit):
-            output.emit_json(lines.as_line(record))
+        for number, record in enumerate(islice(_about(kind, records, task), limit)):
+            output.emit_record(lines.as_line(record), first=number == 0)
 
 
 def _spans(kind: Kind, settings: Settings, start: Start) -> list[Span]:

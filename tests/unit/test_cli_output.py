@@ -83,15 +83,17 @@ def test_at_a_terminal_rows_are_not_broken_and_their_details_stand_below(capsys)
 
 
 @pytest.mark.usefixtures("terminal")
-def test_at_a_terminal_a_record_is_indented_and_an_empty_line_follows(capsys):
-    output.emit_record({"key": None, "value": {"a": "\x9b2J"}})
-    lines = plain(capsys.readouterr().out).split("\n")
-    assert lines == ["{", '  "key": null,', '  "value": {', '    "a": "\\x9b2J"', "  }", "}", "", ""]
+def test_at_a_terminal_records_are_indented_with_an_empty_line_between_them(capsys):
+    output.emit_record({"value": {"a": "\x9b2J"}})
+    output.emit_record({"value": 2}, first=False)
+    lines = plain(capsys.readouterr().out).splitlines()
+    assert lines == ["{", '  "value": {', '    "a": "\\x9b2J"', "  }", "}", "", "{", '  "value": 2', "}"]
 
 
 def test_piped_a_record_is_one_line_of_json(capsys):
     output.emit_record({"key": None})
-    assert capsys.readouterr().out == '{"key":null}\n'
+    output.emit_record({"key": 2}, first=False)
+    assert capsys.readouterr().out == '{"key":null}\n{"key":2}\n'
 
 
 def plain(text):
