@@ -9,11 +9,14 @@ import typer
 
 from stream.cli import output
 from stream.cli.invocation import invocation, loaded_settings
+from stream.core.counting import counted
 from stream.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from stream.settings import Loaded, Settings
     from stream.tasks import Catalogue
+
+_SHOWN_VARIABLES = 12
 
 app = typer.Typer(help="Check and show the settings.", no_args_is_help=True)
 
@@ -52,7 +55,7 @@ def show(
         values = {row.key: {"value": row.value, "source": row.source} for row in rows}
         output.emit_json({"file": str(loaded.file) if loaded.file else None, "values": values})
         return
-    output.say(f"Configuration file: {loaded.file or 'none, everything not set by environment is at its default'}")
+    output.say(f"Configuration file: {loaded.file}" if loaded.file else _no_file())
     output.table(["key", "value", "from"], [(row.key, _toml(row.value), row.source) for row in rows])
 
 
@@ -93,7 +96,10 @@ class Report:
 
 def _settings(ctx: typer.Context, report: Report) -> "Loaded | None":
     from stream.settings import SettingsError
+    from stream.settings.load import chosen_file
 
+    if chosen_file(invocation(ctx).config_file, os.environ) is None:
+        report.note(_no_file())
     try:
         loaded = loaded_settings(ctx)
     except SettingsError as error:
@@ -103,10 +109,21 @@ def _settings(ctx: typer.Context, report: Report) -> "Loaded | None":
     except ConfigError as error:
         report.problem(str(error))
         return None
-    if loaded.file is None and invocation(ctx).config_file is None:
-        report.note("There is no llm-stream.toml here: everything not set by environment is at its default.")
-    report.passed(f"settings: {len(loaded.sources)} set, the rest at defaults ({loaded.file or 'environment only'})")
+    report.passed(f"settings: {len(loaded.sources)} set, the rest at defaults ({loaded.file or 'no file'})")
     return loaded
+
+
+def _no_file() -> str:
+    """Where settings come from when there is no file. Names of variables, never a value."""
+    from stream.settings.environment import PREFIX
+
+    names = sorted(name for name in os.environ if name.startswith(PREFIX))
+    start, remedy = "There is no llm-stream.toml here", "Is this the project's folder? -c FILE names a file elsewhere."
+    if not names:
+        return f"{start}, and no {PREFIX}... variable is set: every setting is at its default. {remedy}"
+    shown = ", ".join(names[:_SHOWN_VARIABLES]) + (", ..." if len(names) > _SHOWN_VARIABLES else "")
+    variables = counted(len(names), "environment variable")
+    return f"{start}: settings come from the defaults and {variables} ({shown}). {remedy}"
 
 
 def _tasks(settings: "Settings", report: Report) -> "Catalogue | None":
@@ -127,6 +144,7 @@ def _tasks(settings: "Settings", report: Report) -> "Catalogue | None":
 
 def _providers(settings: "Settings", tasks: "Catalogue | None", report: Report) -> None:
     from stream.providers.keys import checked_base_url
+    from stream.providers.price_notes import price_notes
     from stream.providers.table import api_key
 
     for name, provider in settings.providers.items():
@@ -142,6 +160,8 @@ def _providers(settings: "Settings", tasks: "Catalogue | None", report: Report) 
             report.note(f"{error} The worker will need it.")
     for problem in _missing_providers(settings.providers, tasks):
         report.problem(problem)
+    for note in price_notes(settings, tasks.versions()) if tasks else ():
+        report.note(note)
 
 
 def _missing_providers(providers: Mapping[str, object], tasks: "Catalogue | None") -> Iterator[str]:

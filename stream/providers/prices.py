@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot
-from genai_prices.types import ModelPrice, TieredPrices
+from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 from genai_prices.types import Provider as PricedProvider
 
 from stream.core.records import Usage
@@ -85,10 +85,26 @@ class Prices:
         self._rates[key] = (now_s + _REFRESH_S, rates)
         return rates
 
-    def _bundled(self, provider: str, model: str) -> Rates | None:
+    def listed_as(self, provider: str, model: str) -> str | None:
+        """The model of the price list whose price is taken for this one; None where it has none there, or one of the
+        settings. The list takes names by how they begin: a mistyped one can have a price."""
+        if f"{provider}:{model}" in self._overrides:
+            return None
+        found = self._found(provider, model)
+        return found.id if found else None
+
+    def listed(self, provider: str) -> list[str]:
+        """The names of the models that the provider's price list has."""
         known = self._known.get(provider)
-        found = known.find_model(model, all_providers=self._all_known) if known else None
+        return [model.id for model in known.models] if known else []
+
+    def _bundled(self, provider: str, model: str) -> Rates | None:
+        found = self._found(provider, model)
         return _rates(found.get_prices(datetime.now(UTC))) if found else None
+
+    def _found(self, provider: str, model: str) -> ModelInfo | None:
+        known = self._known.get(provider)
+        return known.find_model(model, all_providers=self._all_known) if known else None
 
 
 def _priced_provider(snapshot: DataSnapshot, settings: ProviderSettings) -> PricedProvider | None:

@@ -54,7 +54,7 @@ class Loaded:
 def load(path: FilePath | None, environ: Mapping[str, str]) -> Loaded:
     """The settings. path: as `-c` gives it. Raises SettingsError with every problem, ConfigError for a file that can't
     be read."""
-    file = _chosen(path, environ)
+    file = chosen_file(path, environ)
     tree = Tree() if file is None else _read(file)
     checks.refuse_secrets_in_the_file(tree)
     environment.overlay(tree, environ)
@@ -66,11 +66,14 @@ def load(path: FilePath | None, environ: Mapping[str, str]) -> Loaded:
     _resolve_paths(tree, folder)
     settings = _validated(tree)
     if settings is None or tree.problems:
-        raise SettingsError(str(file or "The settings"), tuple(dict.fromkeys(tree.problems)))
+        raise SettingsError(
+            str(file or f"The settings (there is no {DEFAULT_FILE} here)"), tuple(dict.fromkeys(tree.problems))
+        )
     return Loaded(settings, file, tree.sources)
 
 
-def _chosen(path: FilePath | None, environ: Mapping[str, str]) -> FilePath | None:
+def chosen_file(path: FilePath | None, environ: Mapping[str, str]) -> FilePath | None:
+    """Which file is read, None if none is. path: as `-c` gives it."""
     if path is not None:
         return path
     if environ.get(FILE_VARIABLE):

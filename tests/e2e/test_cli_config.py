@@ -95,6 +95,50 @@ def test_check_of_an_address_that_would_leak_the_key_ends_with_2(project, llm_st
     assert "unencrypted" in done.stderr
 
 
+def test_check_without_a_file_says_that_there_is_none_and_which_variables_are_set(tmp_path, llm_stream):
+    done = llm_stream(
+        tmp_path,
+        "config",
+        "check",
+        LLM_STREAM__KAFKA__GROUP_ID="shop",
+        LLM_STREAM__KAFKA__PROPERTIES__SASL_PASSWORD="hunter2",
+    )
+    assert done.stderr.splitlines()[0] == (
+        "! There is no llm-stream.toml here: settings come from the defaults and 2 environment variables "
+        "(LLM_STREAM__KAFKA__GROUP_ID, LLM_STREAM__KAFKA__PROPERTIES__SASL_PASSWORD). "
+        "Is this the project's folder? -c FILE names a file elsewhere."
+    )
+    assert "hunter2" not in done.stderr
+
+
+def test_check_says_that_there_is_no_file_also_where_the_variables_alone_make_no_sense(tmp_path, llm_stream):
+    done = llm_stream(tmp_path, "config", "check", LLM_STREAM__PROVIDERS__ANTHROPIC__BASE_URL="http://127.0.0.1:8089")
+    assert done.exit_code == 2
+    assert done.stderr.startswith(
+        "! There is no llm-stream.toml here: settings come from the defaults and 1 environment"
+    )
+    assert "✗ providers.anthropic: kind is missing" in done.stderr
+
+
+def test_check_without_a_file_and_without_variables_says_that_all_is_at_its_default(tmp_path, llm_stream):
+    done = llm_stream(tmp_path, "config", "check")
+    assert "There is no llm-stream.toml here, and no LLM_STREAM__... variable is set: every setting is" in done.stderr
+
+
+def test_show_without_a_file_says_so(tmp_path, llm_stream):
+    done = llm_stream(tmp_path, "config", "show", LLM_STREAM__KAFKA__GROUP_ID="shop")
+    assert done.stderr.startswith("There is no llm-stream.toml here: settings come from the defaults and 1 environment")
+
+
+def test_check_notes_a_model_that_may_be_mistyped_without_failing(project, llm_stream):
+    task = project / "prompts" / "name-topic" / "task.toml"
+    task.write_text(task.read_text().replace("claude-haiku-4-5", "claude-haiku-45"))
+    done = llm_stream(project, "config", "check", ANTHROPIC_API_KEY="sk-ant-test")
+    assert done.exit_code == 0
+    assert "! Model anthropic:claude-haiku-45 has no price: what it costs will be unknown." in done.stderr
+    assert "Did you mean claude-haiku-4-5?" in done.stderr
+
+
 def test_check_as_json(project, llm_stream):
     done = llm_stream(project, "config", "check", "--json", LLM_STREAM__AUDIT__RATE="2")
     assert done.exit_code == 2
