@@ -46,6 +46,8 @@ class TransactionalCommitter:
         self._lookup = lookup
         self._id = transactional_id
         self._producer: Producer | None = None
+        self._asked_again = False
+        """Whether a request of this attempt may have been sent twice, so that one may still be under way."""
         self._fenced_at_s: float | None = None
         self._letting_go = threading.Event()
 
@@ -83,10 +85,13 @@ class TransactionalCommitter:
         producer = self._producer or self._opened()
         if producer is None:
             return Ending(Result.ABORTED, "let go before a broker answered")
+        self._asked_again = False
         try:
             self._transact(producer, attempt, deliveries)
         except KafkaException as error:
             return self._after(producer, error.args[0], attempt, deliveries)
+        if self._asked_again:
+            self._producer = None
         return Ending(Result.COMMITTED)
 
     def _opened(self) -> Producer | None:
@@ -131,17 +136,19 @@ class TransactionalCommitter:
                 failure = error.args[0]
                 if not failure.retriable() or failure.txn_requires_abort() or self._letting_go.is_set():
                     raise
+                self._asked_again = True
             else:
                 return
 
     def _after(self, producer: Producer, error: KafkaError, attempt: Attempt, deliveries: Deliveries) -> Ending:
         """What became of an attempt that failed.
 
-        A producer whose record was refused is given up even when its transaction could be aborted: its sequence
-        numbers have a hole, and what it sends next is refused as "skipped sequence numbers".
+        A producer is given up, even when its transaction could be aborted, if a record of it was refused: its sequence
+        numbers have a hole, and what it sends next is refused as "skipped sequence numbers". And if the failure wasn't
+        a broker's answer: the request may still arrive, and would count as one of the next transaction (ADR 13).
         """
         aborted = error.txn_requires_abort() and self._aborted(producer)
-        if not aborted or deliveries.refused:
+        if not aborted or deliveries.refused or self._asked_again or error.code() < 0:
             self._producer = None
         if aborted:
             return deliveries.refusal() if deliveries.refused else Ending(Result.ABORTED, error.str())

@@ -12,7 +12,7 @@ from tests.support.simulated_work import Call
 
 TOPIC_HASH = topic_hash("id", "requests")
 _THAWING_S = 5.0
-"""How long after it was frozen a worker may not know yet that its partitions went on without it."""
+"""How long after it was frozen, or expelled, a worker may not know yet that its partitions went on without it."""
 
 Place = tuple[TopicPartition, int]
 
@@ -138,7 +138,7 @@ def _paid_twice(broker: Broker, calls: Sequence[Call], excuses: list[Excuse], *,
         for record in filter(None, log)
     }
     visible_s = {place: p.visible_s for p in reversed(broker.shown) if (place := _source(p.outgoing))}
-    moved = [(change.at_s, str(change.partition)) for change in broker.group.changes]
+    moved = [(c.at_s, str(c.partition), 0.0 if c.member else _THAWING_S) for c in broker.group.changes]
     before: dict[str, Call] = {}
     found = []
     for call in calls:
@@ -159,8 +159,11 @@ def _paid_twice(broker: Broker, calls: Sequence[Call], excuses: list[Excuse], *,
     return found
 
 
-def _lost(last: Call, now: Call, partition: str, excuses: list[Excuse], moved: list[tuple[float, str]]) -> bool:
-    """Whether who paid last had lost the partition by now."""
+def _lost(last: Call, now: Call, partition: str, excuses: list[Excuse], moved: list[tuple[float, str, float]]) -> bool:
+    """Whether who paid last had lost the partition by now, or who pays now may not know yet that it was expelled.
+
+    moved: when which partition changed hands, and for how long its owner may not know.
+    """
     lost = any(
         not e.frozen
         and e.process == last.process
@@ -168,4 +171,4 @@ def _lost(last: Call, now: Call, partition: str, excuses: list[Excuse], moved: l
         and last.at_s <= e.at_s <= now.at_s
         for e in excuses
     )
-    return lost or any(p == partition and last.at_s <= at_s <= now.at_s for at_s, p in moved)
+    return lost or any(p == partition and last.at_s - unknown_s <= at_s <= now.at_s for at_s, p, unknown_s in moved)

@@ -110,6 +110,24 @@ def test_an_error_that_wants_an_abort_is_aborted_and_the_producer_kept(step: str
     assert bench.lookups == []
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        {"offsets": [TIMED_OUT]},
+        {"commit": [TIMED_OUT]},
+        {"produce": [ABORTABLE], "abort": [TIMED_OUT]},
+        {"commit": [trouble(KafkaError._MSG_TIMED_OUT, txn_requires_abort=True)]},
+    ],
+    ids=["offsets asked again", "commit asked again", "abort asked again", "no broker's answer"],
+)
+def test_a_producer_that_may_have_a_request_under_way_is_given_up(script: dict[str, list[Exception | None]]) -> None:
+    """It could arrive late, and count as one of the next transaction (ADR 13)."""
+    bench = Bench(ScriptedProducer(script), ScriptedProducer({}))
+    assert bench.attempt().result in {Result.COMMITTED, Result.ABORTED}
+    assert bench.attempt().result is Result.COMMITTED
+    assert bench.producers[1].calls[0] == "init"
+
+
 def test_an_abort_that_times_out_is_asked_again() -> None:
     bench = Bench(ScriptedProducer({"commit": [ABORTABLE], "abort": [TIMED_OUT, None]}))
     assert bench.attempt().result is Result.ABORTED
