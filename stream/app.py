@@ -37,6 +37,7 @@ from stream.kafka.topic_watch import TopicWatch
 from stream.kafka.transactional_ids import claim, default_state_dir
 from stream.kafka.worker import Worker
 from stream.providers.gated import Gated
+from stream.providers.price_notes import price_notes
 from stream.providers.prices import Prices
 from stream.providers.retrying import Retrying, RetryPolicy
 from stream.providers.table import api_key, build_provider
@@ -62,6 +63,9 @@ class SystemClock:
 
 
 CLOCK = SystemClock()
+
+LEAVING_S = 20.0
+"""How long a worker that has drained may take to leave the group and end its last transaction, if Kafka is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +248,8 @@ def run_worker(settings: Settings, options: WorkerOptions) -> None:
 async def _work(settings: Settings, tasks: Catalogue, options: WorkerOptions) -> None:
     async with AsyncExitStack() as open_things:
         told = await open_things.enter_async_context(telemetry(settings, tasks.versions()))
+        for note in price_notes(settings, tasks.versions()):
+            told.logger.warning(note)
         told.logger.info("loading the providers", providers=used_providers(settings, tasks))
         called = calling(settings, tasks, on_gate_change(told.watch), observed=told.observed)
         open_things.push_async_callback(called.aclose)
@@ -252,7 +258,13 @@ async def _work(settings: Settings, tasks: Catalogue, options: WorkerOptions) ->
         steps = pipeline(tasks, called.providers)
         worker = make_worker(settings, topics, steps, called.gates, told.watch, options)
         told.look_at(worker.figures)
-        stop_on_signals(worker.stop)
+
+        def stop(cause: str) -> None:
+            at_most_s = settings.worker.drain_timeout_s + LEAVING_S
+            told.logger.info("leaving; a second Ctrl-C or SIGTERM ends it at once", cause=cause, at_most_s=at_most_s)
+            worker.stop(cause)
+
+        stop_on_signals(stop)
         spare_the_garbage_collector()
         try:
             await worker.run()
@@ -283,15 +295,16 @@ def on_a_loop(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def until_topics_are_known(topics: TopicWatch, say: Callable[[str], None]) -> None:
-    """Ask until a broker answers; say once that we wait. Raises ConfigError when a topic isn't there."""
-    said = False
+    """Ask until a broker answers; say why we wait, and again when that changes. Raises ConfigError when a topic isn't
+    there."""
+    said = ""
     while True:
         try:
             await asyncio.to_thread(topics.load)
         except DependencyError as error:
-            if not said:
-                say(f"{error} Waiting for it.")
-            said = True
+            if str(error) != said:
+                said = str(error)
+                say(f"{error} The worker waits, and asks again every second.")
             await asyncio.sleep(1)
         else:
             return

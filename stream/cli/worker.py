@@ -9,6 +9,8 @@ import typer
 from stream.cli.invocation import loaded_settings
 from stream.core.errors import ConfigError
 
+_STDERR = 2
+
 
 def worker(
     ctx: typer.Context,
@@ -31,9 +33,10 @@ def worker(
     ] = None,
 ) -> None:
     """Read requests, call the models, publish results and dead letters. Ctrl-C or SIGTERM drains and ends it."""
-    # The imports below take seconds, and so may a broker that isn't there. Until the worker takes the signal over there
-    # is nothing to drain, and an orderly stop must not look like a crash to whoever asked for it.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    # The imports below take seconds, and so may a broker that isn't there. Until the worker takes the signals over
+    # there is nothing to drain, and an orderly stop must not look like a crash to whoever asked for it.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave_at_once)
     from stream import app
     from stream.kafka.assignment import TopicPartition
 
@@ -44,6 +47,13 @@ def worker(
         [*partitions("accept_gap", accept_gap), *partitions("accept_rerun", accept_rerun)], limit, max_cost_usd
     )
     app.run_worker(loaded_settings(ctx).settings, options)
+
+
+def _leave_at_once(number: int, frame: object) -> None:
+    """The answer to a signal while nothing is under way. Whoever reads the log gets no line of another form."""
+    if os.isatty(_STDERR):
+        os.write(_STDERR, b"Ended before any request was taken: nothing is left undone.\n")
+    os._exit(0)
 
 
 def _topic_and_number(text: str, kind: str) -> tuple[str, int]:
