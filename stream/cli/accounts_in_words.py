@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from stream.cli.moments import duration
+from stream.cli.partitions import Row
+from stream.core.counting import counted
 from stream.kafka.accounts import PartitionReport, Verdict
 from stream.kafka.reconcile import Report
 from stream.kafka.repeated_ids import RepeatedIds
@@ -99,6 +101,21 @@ def columns(report: Report) -> tuple[list[str], list[list[str | int]]]:
     return [*headings, "state"], rows
 
 
+def table(report: Report) -> tuple[list[str], list[Row]]:
+    """For a terminal: headings and partitions; of the verdicts that nobody got, only the worst have a column."""
+    always = (Verdict.MISSING, Verdict.DOUBLED)
+    verdicts = [each for each in (*_ALWAYS, *_AT_TIMES) if each in always or report.total(each)]
+    is_any_stopped = any(each.stopped for each in report.partitions)
+    headings = ["partition", "requests", "results", "dead letters", *(_heading(each) for each in verdicts)]
+    rows = []
+    for each in report.partitions:
+        state = ["STOPPED" if each.stopped else ""] if is_any_stopped else []
+        counts = [each.requests, each.results, each.dead_letters, *(each.verdicts[verdict] for verdict in verdicts)]
+        is_empty = not any(counts) and not each.aged and not each.stopped
+        rows.append(Row(each.topic, [each.partition, *counts, *state], is_empty))
+    return [*headings, "state"] if is_any_stopped else headings, rows
+
+
 def _heading(verdict: Verdict) -> str:
     return "doubled (allowed)" if verdict is Verdict.DOUBLED_ALLOWED else verdict.value.replace("_", " ")
 
@@ -111,7 +128,7 @@ def sentences(report: Report, group: str, now_ms: int) -> Iterator[Line]:
     yield from _waiting(report, group, now_ms)
     yield from _aside(report)
     rate = report.records / report.seconds if report.seconds else 0.0
-    yield Line("plain", f"Read {report.records:,} records in {report.seconds:.1f} s ({rate:,.0f}/s).")
+    yield Line("plain", f"Read {counted(report.records, 'record')} in {report.seconds:.1f} s ({rate:,.0f}/s).")
 
 
 def _verdict(report: Report) -> Line:
@@ -120,9 +137,9 @@ def _verdict(report: Report) -> Line:
         return Line("noted", "There is nothing to check: no request is there.")
     results = sum(each.results for each in report.partitions)
     dead = sum(each.dead_letters for each in report.partitions)
-    terms = [_many(results, "result"), _many(dead, "dead letter")]
+    terms = [counted(results, "result"), counted(dead, "dead letter")]
     terms += [f"{report.total(verdict):,} {words}" for verdict, words in _WORDS.items() if report.total(verdict)]
-    sum_up = f"{_many(requests, 'request')} = {' + '.join(terms)}"
+    sum_up = f"{counted(requests, 'request')} = {' + '.join(terms)}"
     if report.failed:
         return Line("failed", f"Not balanced: {sum_up}.")
     doubled = "" if report.total(Verdict.DOUBLED_ALLOWED) else ", nothing doubled"
@@ -142,7 +159,7 @@ def _failures(report: Report) -> Iterator[Line]:
         if each.stopped:
             yield Line("failed", f"{each.topic}:{each.partition} is stopped: {each.stopped}.")
     if report.nameless:
-        yield Line("failed", f"{_many(report.nameless, 'outcome')} of this group don't say which request they are of.")
+        yield Line("failed", f"{counted(report.nameless, 'outcome')} of this group that no request can be told of.")
     if report.names:
         (topic, partition, offset), name = next(iter(report.names.items()))
         yield Line("plain", f"Next: llm-stream find {shlex.quote(name)}  (the request at {topic}:{partition}:{offset})")
@@ -159,8 +176,8 @@ def _unproven(report: Report) -> Iterator[Line]:
     if unprovable := report.total(Verdict.UNPROVABLE):
         yield Line(
             "noted",
-            f"{_many(unprovable, 'request')} can't be judged: their outcomes may have been deleted by the retention of "
-            "results or dead letters, or can't be read yet. That is no proof that all is well.",
+            f"{counted(unprovable, 'request')} can't be judged: outcomes of that age may have been deleted by the "
+            "retention of results or dead letters, or can't be read yet. That is no proof that all is well.",
         )
 
 
@@ -187,7 +204,7 @@ def _waiting(report: Report, group: str, now_ms: int) -> Iterator[Line]:
 def _aside(report: Report) -> Iterator[Line]:
     spending = report.spending
     if spending is not None:
-        unknown = f"; {_many(spending.unknown, 'outcome')} don't say what they cost" if spending.unknown else ""
+        unknown = f"; without the unknown cost of {counted(spending.unknown, 'outcome')}" if spending.unknown else ""
         yield Line(
             "plain",
             f"Spent: {_usd(spending.spent_micro_usd)}, of which wasted on dead letters and doubles: "
@@ -204,14 +221,14 @@ def _aside(report: Report) -> Iterator[Line]:
         yield Line("noted", _repeated(report.repeated_ids))
     for count, what, more in told:
         if count:
-            yield Line("noted", f"{_many(count, what)} {more}.")
+            yield Line("noted", f"{counted(count, what)} {more}.")
 
 
 def _repeated(ids: RepeatedIds) -> str:
     shown = ", ".join(ids.names[:SHOWN_OFFSETS]) + (", ..." if len(ids.names) > SHOWN_OFFSETS else "")
     bound = "" if ids.complete else " (at least: not all ids could be compared)"
     return (
-        f"{_many(ids.count, 'request')} had the id of an earlier one{bound}, replays included; "
+        f"{counted(ids.count, 'request')} had the id of an earlier one{bound}, replays included; "
         f"each is a request of its own: {shown}."
     )
 
@@ -219,12 +236,8 @@ def _repeated(ids: RepeatedIds) -> str:
 def _offsets(offsets: Sequence[int], count: int) -> str:
     shown = ", ".join(str(offset) for offset in offsets[:SHOWN_OFFSETS])
     more = f" and {count - SHOWN_OFFSETS:,} more" if count > SHOWN_OFFSETS else ""
-    return f"offset{'s' if count > 1 else ''} {shown}{more}"
+    return f"{'offset' if count == 1 else 'offsets'} {shown}{more}"
 
 
 def _usd(micro_usd: int) -> str:
     return f"${micro_usd / 1_000_000:,.{2 if micro_usd >= 1_000_000_000 else 6}f}"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

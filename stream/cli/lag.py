@@ -1,15 +1,19 @@
 """`llm-stream lag`: how many records are behind, whether or not any worker lives."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from stream.cli import output
+from stream.cli import output, partitions
 from stream.cli.invocation import loaded_settings
 from stream.cli.moments import duration
+from stream.cli.partitions import Row
+from stream.core.counting import counted
 
 if TYPE_CHECKING:
     from stream.kafka.lag import Lag, PartitionLag
+
+COLUMNS = ["partition", "committed", "log end", "records behind", "oldest", "state"]
 
 
 def lag(
@@ -24,14 +28,56 @@ def lag(
     if as_json:
         output.emit_json(as_object(found, settings.kafka.group_id))
         return
-    columns = ["topic", "partition", "committed", "log end", "records behind", "oldest", "state"]
-    output.table(columns, [row(each, found.measured_ms) for each in found.partitions])
+    is_long = _tell(found)
     for each in found.partitions:
         for sentence in remarks(each):
             output.noted(f"{each.topic}:{each.partition}: {sentence}.")
     if all(each.committed is None for each in found.partitions):
         output.noted(f"The group {settings.kafka.group_id} has committed nothing: no worker has run under this name.")
-    output.say(f"{'' if found.exact else 'At most '}{found.records:,} records behind in all.")
+    if is_long:
+        _say_verdict(found)
+
+
+def _tell(found: "Lag") -> bool:
+    """The verdict and the partitions. Whether that was long."""
+    _say_verdict(found)
+    width = output.width()
+    if width is None:
+        output.table(["topic", *COLUMNS], [row(each, found.measured_ms) for each in found.partitions])
+        return False
+    return partitions.show(*table(found), width)
+
+
+def _say_verdict(found: "Lag") -> None:
+    mark, text = verdict(found)
+    {"passed": output.passed, "failed": output.failed, "noted": output.noted}[mark](text)
+
+
+def verdict(found: "Lag") -> tuple[Literal["passed", "failed", "noted"], str]:
+    """What a person wants to know first, and how it is marked."""
+    there = counted(len(found.partitions), "partition")
+    behind = f"{counted(found.records, 'record')} behind"
+    at_most = "" if found.exact else "At most "
+    stopped = sum(1 for each in found.partitions if each.stopped)
+    if stopped:
+        return "failed", f"Stopped: {stopped} of {there}. {at_most}{behind} in all."
+    if not found.records:
+        return "passed", f"Nothing is behind: all requests in {there} are finished."
+    ages = [age_s for each in found.partitions if (age_s := _age_s(each, found.measured_ms)) is not None]
+    oldest = f"; the oldest has waited for {duration(max(ages))}" if ages else ""
+    waiting = sum(1 for each in found.partitions if each.records)
+    return "noted", f"{at_most}{behind}, in {waiting} of {there}{oldest}."
+
+
+def table(found: "Lag") -> tuple[list[str], list[Row]]:
+    """For a terminal: headings and partitions; those whose log holds nothing are empty."""
+    is_any_stopped = any(each.stopped for each in found.partitions)
+    shown = len(COLUMNS) if is_any_stopped else len(COLUMNS) - 1
+    rows = []
+    for each in found.partitions:
+        is_empty = each.log_start == each.log_end and not (each.records or each.hidden_offsets or each.stopped)
+        rows.append(Row(each.topic, row(each, found.measured_ms)[1 : shown + 1], is_empty))
+    return COLUMNS[:shown], rows
 
 
 def as_object(found: "Lag", group: str) -> dict[str, Any]:
@@ -80,8 +126,8 @@ def remarks(each: "PartitionLag") -> list[str]:
         told.append(f"stopped: {each.stopped}")
     if each.hidden_offsets:
         told.append(
-            f"{each.hidden_offsets:,} more offsets wait behind an open transaction of a producer of requests; "
-            "no consumer can read them yet"
+            f"{counted(each.hidden_offsets, 'more offset')} behind an open transaction of a producer of requests; "
+            "no consumer can read that far yet"
         )
     return told
 

@@ -10,7 +10,8 @@ from stream.cli import output
 from stream.cli.invocation import loaded_settings
 
 if TYPE_CHECKING:
-    from stream.kafka.reconcile import Progress
+    from stream.cli.accounts_in_words import Line
+    from stream.kafka.reconcile import Progress, Report
 
 
 def reconcile(
@@ -52,12 +53,31 @@ def reconcile(
     if as_json:
         output.emit_json(words.as_json(report))
     else:
-        output.table(*words.columns(report))
-        marks = {"passed": output.passed, "failed": output.failed, "noted": output.noted, "plain": output.say}
-        for line in words.sentences(report, settings.kafka.group_id, now_ms):
-            marks[line.mark](line.text)
+        _tell(report, settings.kafka.group_id, now_ms)
     if report.failed:
         raise typer.Exit(1)
+
+
+def _tell(report: "Report", group: str, now_ms: int) -> None:
+    """The verdict first, and once more last where much stands between."""
+    from stream.cli import accounts_in_words as words
+    from stream.cli import partitions
+
+    verdict, *sentences = words.sentences(report, group, now_ms)
+    _say(verdict)
+    width = output.width()
+    if width is None:
+        is_long = False
+        output.table(*words.columns(report))
+    else:
+        is_long = partitions.show(*words.table(report), width)
+    for line in (*sentences, *([verdict] if is_long else ())):
+        _say(line)
+
+
+def _say(line: "Line") -> None:
+    says = {"passed": output.passed, "failed": output.failed, "noted": output.noted, "plain": output.say}
+    says[line.mark](line.text)
 
 
 @contextlib.contextmanager

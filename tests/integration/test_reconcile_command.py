@@ -55,7 +55,7 @@ def test_lag_as_a_command(scene: Scene, tmp_path: Path) -> None:
     scene.worker.attempt(4, results=[*range(4), 6], done=[6])
     ended = command(scene, tmp_path, "lag")
     assert ended.exit_code == 0
-    assert "5 records behind in all." in ended.stderr
+    assert "5 records behind, in 1 of 1 partition; the oldest has waited for" in ended.stderr
     assert json.loads(command(scene, tmp_path, "lag", "--json").stdout)["records"] == 5
 
 

@@ -1,10 +1,13 @@
 """How many records a backlog can hold at most, and what `lag` shows."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.cli.lag import as_object, remarks, row
+from stream.cli.lag import as_object, remarks, row, table, verdict
 from stream.cli.moments import duration
+from stream.cli.partitions import tables
 from stream.kafka.claims import Claim
 from stream.kafka.lag import Lag, PartitionLag, at_most, backlog
 
@@ -44,9 +47,47 @@ def test_stops_and_open_transactions_are_explained() -> None:
     assert row(held, 0)[6] == "STOPPED"
     stopped, hidden = remarks(held)
     assert stopped == "stopped: offsets 5 to 6 were deleted"
-    assert hidden.startswith("4 more offsets wait behind an open transaction")
+    assert hidden.startswith("4 more offsets behind an open transaction")
     assert remarks(CAUGHT_UP) == []
 
 
 def test_durations_are_short() -> None:
     assert [duration(each) for each in (-1, 42, 59.7, 3_599, 90_000)] == ["0 s", "42 s", "1 min", "59 min", "1 d 1 h"]
+
+
+EMPTY = PartitionLag("requests", 2, None, 0, 0, 0, True, 0, None, None)
+BEHIND = PartitionLag("requests", 1, 5, 0, 10, 5, True, 0, 60_000, None)
+
+
+def test_the_verdict_says_how_much_is_behind_and_for_how_long() -> None:
+    assert verdict(Lag((CAUGHT_UP, EMPTY), 0)) == (
+        "passed",
+        "Nothing is behind: all requests in 2 partitions are finished.",
+    )
+    assert verdict(Lag((CAUGHT_UP, BEHIND), 180_000)) == (
+        "noted",
+        "5 records behind, in 1 of 2 partitions; the oldest has waited for 2 min.",
+    )
+
+
+def test_an_upper_bound_is_one_in_the_verdict_too() -> None:
+    long = replace(BEHIND, records=9_000, exact=False, oldest_ms=None)
+    assert verdict(Lag((long,), 0))[1] == "At most 9,000 records behind, in 1 of 1 partition."
+
+
+def test_a_stopped_partition_is_the_verdict() -> None:
+    assert verdict(Lag((CAUGHT_UP, replace(BEHIND, stopped="why")), 0)) == (
+        "failed",
+        "Stopped: 1 of 2 partitions. 5 records behind in all.",
+    )
+
+
+def test_at_80_columns_empty_partitions_are_counted_not_listed() -> None:
+    lines = [line for line, _ in tables(*table(Lag((CAUGHT_UP, BEHIND, EMPTY), 180_000)), 80)]
+    assert lines == [
+        "requests",
+        "  partition  committed  log end  records behind  oldest",
+        "          0         10       10               0",
+        "          1          5       10               5  2 min",
+        "  and 1 empty partition",
+    ]

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
-from stream.cli.accounts_in_words import as_json, columns, sentences
+from stream.cli.accounts_in_words import as_json, columns, sentences, table
+from stream.cli.partitions import tables
 from stream.kafka.accounts import PartitionReport, Verdict
 from stream.kafka.outcomes import Spending
 from stream.kafka.reconcile import Report
@@ -110,13 +112,14 @@ def test_everything_beside_the_balance_is_said() -> None:
         repeated_ids=ids,
     )
     texts = " ".join(text for _, text in lines)
-    assert "Spent: $2.500000, of which wasted on dead letters and doubles: $0.400000; 2 outcomes don't say" in texts
+    assert "Spent: $2.500000, of which wasted on dead letters and doubles: $0.400000" in texts
+    assert "; without the unknown cost of 2 outcomes." in texts
     assert "1 request had the id of an earlier one, replays included; each is a request of its own: a." in texts
     assert "1 correction made by people" in texts
     assert "2 records on results or dead letters that no worker wrote" in texts
     assert "3 outcomes of this group for topics that are not in" in texts
     assert "4 outcomes of requests that retention has deleted" in texts
-    assert "1 outcome of this group don't say which request" in texts
+    assert "1 outcome of this group that no request can be told of" in texts
     assert lines[0][0] == "failed"
 
 
@@ -140,3 +143,38 @@ def test_the_table_has_columns_only_for_what_there_is() -> None:
     assert rows[0][headings.index("gap")] == 2
     assert rows[0][headings.index("state")] == "STOPPED"
     assert all(len(row) == len(headings) for row in rows)
+
+
+def numbered(number: int, topic: str = "llm.requests", **verdicts: int) -> PartitionReport:
+    return replace(partition(verdicts, results=verdicts.get("settled", 0)), partition=number, topic=topic)
+
+
+def page(*partitions: PartitionReport) -> list[str]:
+    return [line for line, _ in tables(*table(Report(partitions, ())), 80)]
+
+
+def test_at_80_columns_empty_partitions_are_counted_not_listed() -> None:
+    full = [numbered(0, settled=12), numbered(7, settled=3, missing=1)]
+    lines = page(*full, *(numbered(number) for number in range(1, 7)))
+    assert lines == [
+        "llm.requests",
+        "  partition  requests  results  dead letters  missing  doubled",
+        "          0        12       12             0        0        0",
+        "          7         4        3             0        1        0",
+        "  and 6 empty partitions",
+    ]
+
+
+def test_each_topic_has_its_table() -> None:
+    lines = page(numbered(0, settled=1), numbered(0, "llm.urgent"), numbered(1, "llm.urgent"))
+    assert lines[0] == "llm.requests"
+    assert lines[-2:] == ["llm.urgent", "  2 partitions, all of them empty"]
+
+
+def test_a_stopped_partition_is_never_empty() -> None:
+    assert page(replace(numbered(0), stopped="why"))[-1].endswith("STOPPED")
+
+
+def test_the_widest_table_with_everything_usual_fits_80_columns() -> None:
+    lines = page(numbered(0, settled=900_000, pending=1, missing=1, doubled=1, orphaned=1))
+    assert max(map(len, lines)) <= 80
