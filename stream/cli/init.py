@@ -26,6 +26,7 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or
     output.say("Next:")
     for command in next_commands(directory):
         output.say(f"  {command}", style="bold")
+    output.say("None of these needs a key: `try` calls a simulated model, and README.md shows how a worker does too.")
 
 
 def scaffold() -> Iterator[tuple[str, bytes]]:
@@ -35,7 +36,12 @@ def scaffold() -> Iterator[tuple[str, bytes]]:
 
 def next_commands(directory: Path) -> list[str]:
     """What to type now."""
-    return [f"cd {shlex.quote(str(directory))}", "llm-stream config check", "cat README.md"]
+    return [
+        f"cd {shlex.quote(str(directory))}",
+        "llm-stream config check",
+        "llm-stream try classify-ticket",
+        "cat README.md",
+    ]
 
 
 def _walk(folder: Traversable, above: str) -> Iterator[tuple[str, bytes]]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 from stream.cli.commands import COMMANDS
 from stream.cli.init import scaffold
 from stream.cli.main import app
+from stream.cli.simulator import simulator
 from stream.kafka.local_libs import KAFKA_VERSION
 from stream.settings import load
 from stream.tasks import load_catalogue
@@ -68,6 +71,20 @@ def test_it_says_what_it_made_and_what_to_do_next(tmp_path, llm_stream):
     assert done.stderr.count("✓") == len(list(scaffold()))
     assert "cd 'my shop'" in done.stderr
     assert "llm-stream config check" in done.stderr
+
+
+def test_it_says_that_the_first_steps_need_no_key(tmp_path, llm_stream):
+    done = llm_stream(tmp_path, "init", "shop")
+    assert "llm-stream try classify-ticket" in done.stderr
+    assert "None of these needs a key" in done.stderr
+
+
+def test_its_readme_shows_the_simulator_in_the_providers_place(project, monkeypatch):
+    readme = (project / "README.md").read_text()
+    variable, url = re.search(r"export (LLM_STREAM__\w+)=(\S+)", readme).groups()
+    assert load(project / "llm-stream.toml", {variable: url}).settings.providers["anthropic"].base_url == url
+    assert url == f"http://127.0.0.1:{signature(simulator).parameters['port'].default}"
+    assert "    llm-stream simulator &" in readme
 
 
 def test_the_commands_that_its_readme_names_exist(project):
