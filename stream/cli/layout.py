@@ -70,3 +70,15 @@ def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool], lead: str = ""
             cells.append(blank + text if numbers else text + blank)
         lines.append((lead + GAP.join(cells)).rstrip())
     return lines
+
+
+def folded(cells: Sequence[str], line: str, width: int) -> list[str]:
+    """The aligned line of these cells; where it is too wide, its last cells on lines of their own below."""
+    if cell_len(line) <= width:
+        return [line]
+    *first, last = (each.rstrip() for each in cells)
+    if not first:
+        return [line]
+    if not last:
+        return folded(first, line.rstrip(), width)
+    return [*folded(first, line[: line.rindex(last)].rstrip(), width), *wrapped(last, width, INDENT, INDENT + GAP)]

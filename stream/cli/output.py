@@ -74,11 +74,16 @@ def emit_record(value: Any, *, first: bool = True) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Rows under headings, on stdout; columns of numbers are aligned right. A row is a line, however long."""
+    """Rows under headings, on stdout; columns of numbers are aligned right.
+
+    In a pipe a row is a line, however long; at a terminal a cell that doesn't fit goes below, with those behind it.
+    """
     cells = [[cell(value) for value in row] for row in rows]
     head, *lines = aligned(columns, cells)
-    print_lines([head], "bold")
-    print_lines(lines)
+    room = width()
+    print_lines([head] if room is None else layout.folded(columns, head, room), "bold")
+    for row, line in zip(cells, lines, strict=True):
+        print_lines([line] if room is None else layout.folded(row, line, room))
 
 
 def listing(columns: Sequence[str], rows: Iterable[tuple[Sequence[Cell], Sequence[str]]]) -> None:

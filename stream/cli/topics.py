@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from stream.cli import output
+from stream.cli import layout, output
 from stream.cli.invocation import loaded_settings
 from stream.cli.task_folders import results_topics
+from stream.core.counting import counted
 from stream.kafka import admin, topics
 from stream.kafka.topic_texts import kafka_topics_commands, strimzi_yaml
 from stream.kafka.topics import Alteration, Finding, Topology, WantedTopic
@@ -61,7 +62,11 @@ def check(ctx: typer.Context, as_json: Json = False) -> None:
     if as_json:
         output.emit_json({"ok": wrong == 0, "findings": [_finding_json(each) for each in found]})
     else:
-        output.table(("", "where", "there is", "remedy"), list(_rows(found)))
+        width = output.width()
+        if width is None:
+            output.table(("", "where", "there is", "remedy"), list(_rows(found)))
+        else:
+            output.print_lines(lines(found, width))
         _sum_up(found, wrong)
     if wrong:
         raise typer.Exit(1)
@@ -88,7 +93,7 @@ def _show(settings: Settings, rows: Sequence[WantedTopic], *, as_json: bool) -> 
 def _tell(row: WantedTopic, made: bool, change: Alteration | None, topology: Topology, *, applied: bool) -> None:
     if made:
         output.passed(
-            f"made {row.name}: {_counted(row.partitions, 'partition')}, {_counted(row.replication_factor, 'replica')}"
+            f"made {row.name}: {counted(row.partitions, 'partition')}, {counted(row.replication_factor, 'replica')}"
         )
         return
     if change is None:
@@ -100,14 +105,13 @@ def _tell(row: WantedTopic, made: bool, change: Alteration | None, topology: Top
         differences.append(f"partitions {facts.partitions} → {change.partitions}")
     told = ", ".join(differences)
     if not applied:
-        output.say(f"! {row.name} was there and is different: {told} (left as it is; --apply changes it)", "yellow")
+        output.noted(f"{row.name} was there and is different: {told} (left as it is; --apply changes it)")
         return
     output.passed(f"changed {row.name}: {told}")
     if change.partitions is not None and row.kind == "requests":
-        output.say(
-            f"! {row.name} has more partitions now: a key may land in another one than before. Until the requests from "
-            "before are finished, the order of a key's requests is not kept across the change.",
-            "yellow",
+        output.noted(
+            f"{row.name} has more partitions now: a key may land in another one than before. Until the requests from "
+            "before are finished, the order of a key's requests is not kept across the change."
         )
 
 
@@ -123,17 +127,23 @@ def _rows(found: Sequence[Finding]) -> Iterator[tuple[str, str, str, str]]:
                 yield "✗" if each.level == "wrong" else "!", subject, each.what, each.remedy
 
 
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+def lines(found: Sequence[Finding], width: int) -> Iterator[str]:
+    """For a terminal: a topic or broker, and below it what is well, then what isn't, with the remedy."""
+    for mark, subject, what, remedy in _rows(found):
+        if mark == "✓":
+            yield f"{mark} {subject}"
+            yield from layout.wrapped(what, width, layout.INDENT, layout.INDENT)
+        else:
+            yield from layout.wrapped(f"{subject}: {what}: {remedy}", width, f"{mark} ", layout.INDENT)
 
 
 def _sum_up(found: Sequence[Finding], wrong: int) -> None:
     warnings = sum(1 for each in found if each.level == "warning")
-    beside = f"; {_counted(warnings, 'warning')}" if warnings else ""
+    beside = f"; {counted(warnings, 'warning')}" if warnings else ""
     if wrong:
-        output.failed(f"{wrong} of {len(found)} checks found something wrong{beside}: the remedies are in the table")
+        output.failed(f"{wrong} of {len(found)} checks found something wrong{beside}: the remedies stand above")
     else:
-        output.passed(f"{len(found)} checks, nothing wrong{beside}")
+        output.passed(f"{counted(len(found), 'check')}, nothing wrong{beside}")
 
 
 def _finding_json(finding: Finding) -> dict[str, str]:

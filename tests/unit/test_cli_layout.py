@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.cli.layout import aligned, filled, wrapped
+from stream.cli.layout import aligned, filled, folded, wrapped
 
 WORDS = st.lists(st.text("abcdefghij", min_size=1, max_size=12), min_size=1, max_size=60)
 
@@ -54,3 +54,19 @@ def test_a_pair_wider_than_a_line_hangs():
 
 def test_numbers_are_aligned_right_and_wide_characters_counted():
     assert aligned([["name", "n"], ["名前", "12"], ["x", "3"]], [False, True]) == ["name   n", "名前  12", "x      3"]
+
+
+def test_a_row_that_fits_is_left_alone():
+    assert folded(["key", "value"], "key  value", 10) == ["key  value"]
+
+
+def test_the_last_cells_of_a_row_that_is_too_wide_go_below():
+    cells = ["kafka.group_id", '"llm"', "$LLM_STREAM__KAFKA__GROUP_ID"]
+    line = 'kafka.group_id  "llm"    $LLM_STREAM__KAFKA__GROUP_ID'
+    assert folded(cells, line, 40) == ['kafka.group_id  "llm"', "    $LLM_STREAM__KAFKA__GROUP_ID"]
+
+
+@given(st.lists(st.text("ab ", max_size=30), min_size=1, max_size=4), st.integers(10, 40))
+def test_no_cell_is_lost(cells, width):
+    [line] = aligned([cells], [False] * len(cells))
+    assert "".join(folded(cells, line, width)).replace(" ", "") == "".join(cells).replace(" ", "")
