@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from stream.core.counting import counted
 from stream.demo.accounts import Accounts
-from stream.demo.page import Page, counted, dollars
+from stream.demo.page import Page, dollars
 from stream.demo.reasons import sentence
 
 _MARKS = {"passed": ("✓ ", "bold green"), "failed": ("✗ ", "bold red"), "noted": ("! ", "yellow"), "plain": ("  ", "")}

@@ -4,7 +4,8 @@ What stands in a line came from anywhere, so control characters are escaped and 
 """
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -19,6 +20,13 @@ _NARROWEST = 40
 _LONGEST_LINE = 4_000
 """Of a line that is not wrapped, because nobody's terminal shows it: more is cut off."""
 
+_FULL_LINE = 72
+"""A line as long as this was broken because it was full; one that is shorter, because its writer wanted it so."""
+
+_DEEPEST = 20
+"""Lines that begin further in than this begin here, so that something fits behind it."""
+
+_ITEM = re.compile(r"\s*([-*+•]|\d+[.)])\s")
 _json_colours = JSONHighlighter()
 
 
@@ -54,17 +62,24 @@ class Page:
             text.append(printable_line(content), style)
         self.lines += self._wrapped(text, indent, indent + INDENT)
 
-    def block(self, text: str, most: int, *, style: str = "", is_json: bool = False, indent: str = INDENT) -> None:
-        """Text as it is, at most so many lines of the page; what is left out is counted."""
+    def block(self, text: str, most: int, *, is_json: bool = False, is_prose: bool = False) -> None:
+        """Text as it is, at most so many lines of the page; what is left out is counted.
+
+        is_prose: somebody broke its lines by hand, which doesn't count: they are broken once, where the page ends.
+        """
         shown: list[Text] = []
-        for raw in printable(text).split("\n"):
-            line = Text(raw.expandtabs(4), style)
+        lines = printable(text).split("\n")
+        for raw in _paragraphs(lines) if is_prose and self.width else lines:
+            line = Text(raw.expandtabs(4))
             if is_json:
                 _json_colours.highlight(line)
-            shown += self._wrapped(line, indent, indent)
+            lead = len(line.plain) - len(line.plain.lstrip(" "))
+            own = " " * min(lead, _DEEPEST)
+            further = INDENT if is_json or _ITEM.match(line.plain) else ""
+            shown += self._wrapped(line[lead:], INDENT + own, INDENT + own + further)
         if not self._full and len(shown) > most + 1:  # one line more is no longer than the line that leaves it out
             left_out = len(shown) - most
-            shown = [*shown[:most], Text(f"{indent}… {left_out:,} more lines (--full shows them)", "dim italic")]
+            shown = [*shown[:most], Text(f"{INDENT}… {left_out:,} more lines (--full shows them)", "dim italic")]
         self.lines += shown
 
     def json(self, value: Any, most: int) -> None:
@@ -97,6 +112,20 @@ class Page:
         return list(_pieces(line, self.width or 80))
 
 
+def _paragraphs(lines: Sequence[str]) -> Iterator[str]:
+    """The lines, those put together that only a full line had parted."""
+    whole = ""
+    for number, line in enumerate(lines):
+        continues = number > 0 and len(lines[number - 1]) >= _FULL_LINE and line.strip() and not _ITEM.match(line)
+        if continues:
+            whole += " " + line.strip()
+            continue
+        if number > 0:
+            yield whole
+        whole = line
+    yield whole
+
+
 def _pieces(text: Text, width: int) -> Iterator[Text]:
     """The text broken at words to fit, words that don't fit broken too."""
     wrapper = Console(width=width, no_color=True, force_terminal=False)
@@ -108,8 +137,3 @@ def _pieces(text: Text, width: int) -> Iterator[Text]:
 def dollars(micro_usd: int | None) -> str:
     """US dollars with six digits, or that they aren't known, which is not the same as nothing."""
     return "unknown" if micro_usd is None else f"${micro_usd / 1_000_000:.6f}"
-
-
-def counted(number: int, word: str, several: str = "") -> str:
-    """`1 call`, `1,204 calls`."""
-    return f"{number:,} {word if number == 1 else several or word + 's'}"

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from stream.core.counting import counted
 from stream.core.printable import printable_line
-from stream.demo.page import counted
 from stream.demo.plot import Act
 from stream.demo.view import Event, GateSeen, Tone, View
 

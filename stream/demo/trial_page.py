@@ -8,9 +8,10 @@ from typing import Any
 from rich.text import Text
 
 from stream.core import headers as names
+from stream.core.counting import counted
 from stream.core.outcomes import DeadLettered
 from stream.core.records import Completion, Headers, Outgoing
-from stream.demo.page import Page, counted, dollars
+from stream.demo.page import Page, dollars
 from stream.demo.trial import Failed, Trial
 from stream.demo.verdicts import Verdict, verdicts
 
@@ -58,7 +59,7 @@ def _prompt(paper: Page, trial: Trial) -> None:
     for part, text, most in (("system", prompt.system, 12), ("user", prompt.user, 16)):
         if text:
             paper.line((f"── {part} ", "magenta"), ("─" * 20, "dim"))
-            paper.block(text, most)
+            paper.block(text, most, is_prose=part == "system")
 
 
 def _calls(paper: Page, trial: Trial) -> None:

@@ -111,3 +111,56 @@ def test_control_characters_are_shown_not_obeyed_and_nothing_is_markup() -> None
 
 def test_an_unknown_price_is_not_nothing() -> None:
     assert (dollars(None), dollars(0), dollars(1_234)) == ("unknown", "$0.000000", "$0.001234")
+
+
+PROMPT = """\
+You read invoices for an accounts-payable system and report what is printed on them. Nobody checks your report before it
+is booked, so copy, never guess.
+
+- Copy names and numbers as printed. Dates become YYYY-MM-DD; where day and month could be swapped, go by the document's
+  language and country.
+- Amounts are plain numbers.
+Short lines
+stay short."""
+
+
+def block(text: str, width: int | None, **more: bool) -> list[str]:
+    paper = Page(width)
+    paper.block(text, 40, **more)
+    return [line.plain for line in paper.lines]
+
+
+def test_a_prompt_that_was_wrapped_by_hand_is_wrapped_once_at_the_real_width() -> None:
+    assert block(PROMPT, 80, is_prose=True) == [
+        "  You read invoices for an accounts-payable system and report what is printed on",
+        "  them. Nobody checks your report before it is booked, so copy, never guess.",
+        "  ",
+        "  - Copy names and numbers as printed. Dates become YYYY-MM-DD; where day and",
+        "    month could be swapped, go by the document's language and country.",
+        "  - Amounts are plain numbers.",
+        "  Short lines",
+        "  stay short.",
+    ]
+
+
+def test_without_a_terminal_a_prompt_stays_as_it_is_written() -> None:
+    assert block(PROMPT, None, is_prose=True) == [f"  {line}" for line in PROMPT.split("\n")]
+
+
+def test_text_that_is_data_keeps_its_lines() -> None:
+    assert len(block("x" * 75 + "\nnext", 80)) == 2
+
+
+def test_a_long_value_hangs_behind_its_name() -> None:
+    paper = Page(40)
+    paper.json({"subject": "a subject that is longer than the line"}, 10)
+    assert [line.plain for line in paper.lines] == [
+        "  {",
+        '    "subject": "a subject that is',
+        '      longer than the line"',
+        "  }",
+    ]
+
+
+def test_text_that_begins_far_to_the_right_still_fits() -> None:
+    assert max(map(len, block(" " * 200 + "word " * 20, 40))) <= 40
