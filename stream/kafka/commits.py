@@ -67,9 +67,9 @@ class Commits:
     """The commit loop. `run` it as a task.
 
     thread: where the committer may block. hash_of: the topic hash of a request topic, for a partition that wasn't given
-    one with its start. on_committed: told of each partition that moved, with its new map. transactional: whether the
-    group's metadata is needed. quiet: whether no call is in flight, so that waiting for more outcomes would gain
-    nothing.
+    one with its start. on_committed: told of each partition that moved, with its new map. on_room: told when it was
+    `full` and is no more. transactional: whether the group's metadata is needed. quiet: whether no call is in flight,
+    so that waiting for more outcomes would gain nothing.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Commits:
         assignment: Assignment,
         hash_of: Callable[[str], bytes],
         on_committed: Callable[[Partition, DoneMap], None],
+        on_room: Callable[[], None],
         watch: Watch,
         *,
         interval_s: float,
@@ -90,6 +91,7 @@ class Commits:
         self._assignment = assignment
         self._hash_of = hash_of
         self._on_committed = on_committed
+        self._on_room = on_room
         self._watch = watch
         self._interval_s = interval_s
         self._transactional = transactional
@@ -105,6 +107,8 @@ class Commits:
         self._wake = asyncio.Event()
         self._moved = asyncio.Condition()
         self._waiting_bytes = 0
+        self._was_full = False
+        self._probing: asyncio.TimerHandle | None = None
         self._cut_s = 0.0
 
     @property
@@ -123,6 +127,7 @@ class Commits:
         settled.partition.uncommitted += 1
         self._waiting.append(settled)
         self._waiting_bytes += settled.size
+        self._note_fullness()
         self._wake.set()
 
     def add_start(self, partition: Partition, done: DoneMap) -> None:
@@ -149,6 +154,7 @@ class Commits:
             await self._wake.wait()
             await self._until_cut()
             batch = self._next_batch()
+            self._tell_room()
             attempt = self._attempt_for(batch) if batch else None
             if batch is None or attempt is None:
                 await asyncio.sleep(self._interval_s if batch else 0)
@@ -176,6 +182,7 @@ class Commits:
                     self._committer.let_go()
                     await self._moved.wait_for(lambda: not self._holds(partitions))
         self._drop_dead()
+        self._tell_room()
 
     async def stop(self, timeout_s: float) -> bool:
         """End the committer and its thread; whether it ended in time."""
@@ -312,6 +319,7 @@ class Commits:
         else:
             self._waiting = batch.outcomes + self._waiting
             self._waiting_bytes += sum(settled.size for settled in batch.outcomes)
+        self._note_fullness()
         chosen = {settled.partition for settled in batch.outcomes}
         self._starts |= {p: done for p, done in batch.maps.items() if p not in chosen and p.tracker is None}
         self._advanced |= {p for p in batch.maps if p not in chosen and p.tracker is not None}
@@ -331,23 +339,26 @@ class Commits:
 
     def _refuse(self, settled: Settled, reason: str) -> None:
         """Set an outcome aside: its offset stays unfinished, nobody waits for it, and it is tried again later."""
-        if not self._refused and not self._probes:
-            asyncio.get_running_loop().call_later(REFUSED_AGAIN_S, self._probe)
+        self._probe_later()
         settled.partition.uncommitted -= 1
         self._probes.discard(settled)
         self._refused.append(settled)
         self._watch.refused(settled.record, reason)
 
+    def _probe_later(self) -> None:
+        if self._probing is None:
+            self._probing = asyncio.get_running_loop().call_later(REFUSED_AGAIN_S, self._probe)
+
     def _probe(self) -> None:
         """Try the oldest of each topic again; once the broker takes it, the others follow."""
-        self._refused = [settled for settled in self._refused if self._live(settled.partition)]
-        self._probes = {settled for settled in self._probes if self._live(settled.partition)}
+        self._probing = None
+        self._drop_dead()
         oldest = {settled.topic: settled for settled in reversed(self._refused)}
         for settled in oldest.values():
             self._probes.add(settled)
             self._try_again(settled)
         if self._refused or self._probes:
-            asyncio.get_running_loop().call_later(REFUSED_AGAIN_S, self._probe)
+            self._probe_later()
 
     def _taken(self, probe: Settled) -> None:
         """A topic takes outcomes again."""
@@ -368,8 +379,18 @@ class Commits:
             self._waiting = [s for s in self._waiting if s.partition not in dead]
             self._suspects = [s for s in self._suspects if s.partition not in dead]
             self._waiting_bytes = sum(settled.size for settled in self._waiting)
+        self._refused = [settled for settled in self._refused if self._live(settled.partition)]
+        self._probes = {settled for settled in self._probes if self._live(settled.partition)}
         self._starts = {p: done for p, done in self._starts.items() if self._live(p)}
         self._advanced = {p for p in self._advanced if self._live(p)}
+
+    def _note_fullness(self) -> None:
+        self._was_full = self._was_full or self.full
+
+    def _tell_room(self) -> None:
+        if self._was_full and not self.full:
+            self._was_full = False
+            self._on_room()
 
     def _live(self, partition: Partition) -> bool:
         return self._assignment.live(partition.id, partition.epoch)

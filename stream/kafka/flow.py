@@ -103,10 +103,9 @@ class Flow:
         self._relieve(partition)
 
     def relieve(self, partitions: Iterable[Partition]) -> None:
-        """Read on where only unpublished outcomes were in the way, once there is room for more."""
-        if not self.commits.full:
-            for partition in partitions:
-                self.resume(partition, "outcomes")
+        """Read on where only unpublished outcomes were in the way: there is room for more."""
+        for partition in partitions:
+            self.resume(partition, "outcomes")
 
     def forget_waiting(self, partition: Partition) -> None:
         """Let go of everything of a partition that isn't running: others will read it again."""

@@ -235,7 +235,6 @@ class Holdings:
 
     async def _restart(self, partition: Partition) -> None:
         await self._commits.released([partition], LET_GO_S)
-        self._flow.scheduler.pump()
         self._intake.restart(partition.id)
 
     async def _revoke(self, partitions: list[Partition], lost: bool, released: threading.Event) -> None:
@@ -252,8 +251,6 @@ class Holdings:
                 self.forget(partition)
                 if self._held.get((partition.id.topic, partition.id.partition)) is partition:
                     del self._held[partition.id.topic, partition.id.partition]
-            self._flow.relieve(self._held.values())
-            self._flow.scheduler.pump()  # outcomes that were dropped with them may have kept others from starting
         finally:
             released.set()
         if partitions:

@@ -67,6 +67,7 @@ class Worker:
             self._assignment,
             lambda topic: topic_hash(parts.topic_ids().get(topic), topic),
             self._committed,
+            self._has_room,
             parts.watch,
             interval_s=settings.commit_interval_ms / 1000,
             transactional=settings.delivery == "exactly_once",
@@ -204,10 +205,14 @@ class Worker:
             self._holdings.begin(partition, done)
             return
         self._flow.moved(partition, done)
-        self._flow.relieve(self._holdings.all)
         self._holdings.judge_again_when_idle(partition)
         if self._flow.done:
             self.stop(self._flow.done_because)
+        self._flow.scheduler.pump()
+
+    def _has_room(self) -> None:
+        """There is room for outcomes again: read on, and start what waits."""
+        self._flow.relieve(self._holdings.all)
         self._flow.scheduler.pump()
 
     # The end.

@@ -93,12 +93,14 @@ class Bench:
         self.told = Told()
         self.quiet = quiet
         self.moved: list[tuple[int, DoneMap]] = []
+        self.room_told = 0
         self.commits = Commits(
             self.committer,
             self.thread,  # type: ignore[arg-type]
             self.assignment,
             lambda _: TOPIC,
             self._committed,
+            self._room_again,
             self.told,
             interval_s=interval_s,
             transactional=transactional,
@@ -109,6 +111,10 @@ class Bench:
         self.moved.append((partition.id.partition, done))
         if partition.tracker is not None:
             partition.tracker.acknowledge(done)
+
+    def _room_again(self) -> None:
+        assert not self.commits.full
+        self.room_told += 1
 
     def partition(self, number: int = 0, read: int = 10) -> Partition:
         """A partition of ours at offset 0, of which so many records were read."""

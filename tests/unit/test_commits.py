@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -318,6 +319,7 @@ async def test_too_many_waiting_outcomes_are_full_and_room_comes_back() -> None:
     async with bench.running():
         await asyncio.sleep(2)
     assert not bench.commits.full
+    assert bench.room_told == 1
     assert max(bench.told.visible) <= commits_module.MAX_OUTCOMES
     assert bench.commits.waiting == 0
 
@@ -329,7 +331,43 @@ async def test_a_released_partitions_outcomes_leave_room_at_once() -> None:
     bench.add(lost, *range(commits_module.MAX_WAITING_OUTCOMES))
     bench.assignment.end(lost.id)
     await bench.commits.released([lost], 1)
-    assert not bench.commits.full
+    assert bench.room_told == 1
+
+
+@simulated
+@patch.object(commits_module, "MAX_WAITING_OUTCOMES", 3)
+async def test_a_released_partitions_refused_outcomes_leave_room_at_once() -> None:
+    """They were counted until the next probe, a minute later, and then nobody was told: the worker stood still."""
+    bench = Bench()
+    refused = Ending(Result.REFUSED, "too large", frozenset({0}))
+    bench.committer.endings = [refused] * 3
+    lost = bench.partition()
+    async with bench.running():
+        for offset in range(3):
+            bench.add(lost, offset)
+            await asyncio.sleep(1)
+        assert bench.commits.full
+        assert bench.room_told == 0
+        bench.assignment.end(lost.id)
+        await bench.commits.released([lost], 1)
+        assert bench.room_told == 1
+
+
+@simulated
+async def test_outcomes_that_are_set_aside_untried_leave_their_bytes() -> None:
+    bench = Bench()
+    refused = Ending(Result.REFUSED, "too large", frozenset({0}))
+    bench.committer.endings = [refused] * commits_module.REFUSING_AT
+    partition = bench.partition()
+    async with bench.running():
+        for offset in range(commits_module.REFUSING_AT):
+            bench.add(partition, offset)
+            await asyncio.sleep(1)
+        with patch.object(commits_module, "MAX_WAITING_BYTES", 1):
+            bench.add(partition, 5)
+            assert bench.commits.full
+            await asyncio.sleep(1)
+            assert bench.room_told == 1
 
 
 @simulated

@@ -124,6 +124,7 @@ async def test_progress_in_an_old_topic_is_never_committed_under_the_new_topics_
         assignment,
         lambda topic: topic_hash("new", topic),
         lambda partition, done: None,
+        lambda: None,
         Watch(),
         interval_s=0.01,
         transactional=True,
