@@ -67,9 +67,9 @@ class Commits:
     """The commit loop. `run` it as a task.
 
     thread: where the committer may block. hash_of: the topic hash of a request topic, for a partition that wasn't given
-    one with its start. on_committed: told of each partition that moved, with its new map. on_room: told when it was
-    `full` and is no more. transactional: whether the group's metadata is needed. quiet: whether no call is in flight,
-    so that waiting for more outcomes would gain nothing.
+    one with its start. on_committed: told of each partition that moved, with its new map. on_room: told once there is
+    room again after `full` said that there is none. transactional: whether the group's metadata is needed. quiet:
+    whether no call is in flight, so that waiting for more outcomes would gain nothing.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Commits:
         self._wake = asyncio.Event()
         self._moved = asyncio.Condition()
         self._waiting_bytes = 0
-        self._was_full = False
+        self._said_full = False
         self._probing: asyncio.TimerHandle | None = None
         self._cut_s = 0.0
 
@@ -118,16 +118,16 @@ class Commits:
 
     @property
     def full(self) -> bool:
-        """Whether so much waits that no further call should start."""
-        count = len(self._waiting) + len(self._suspects) + len(self._refused)
-        return count >= MAX_WAITING_OUTCOMES or self._waiting_bytes >= MAX_WAITING_BYTES
+        """Whether so much waits that no further call should start. If so, `on_room` will tell when that is over."""
+        is_full = self._is_full()
+        self._said_full = self._said_full or is_full
+        return is_full
 
     def add(self, settled: Settled) -> None:
         """An outcome to be published."""
         settled.partition.uncommitted += 1
         self._waiting.append(settled)
         self._waiting_bytes += settled.size
-        self._note_fullness()
         self._wake.set()
 
     def add_start(self, partition: Partition, done: DoneMap) -> None:
@@ -319,7 +319,6 @@ class Commits:
         else:
             self._waiting = batch.outcomes + self._waiting
             self._waiting_bytes += sum(settled.size for settled in batch.outcomes)
-        self._note_fullness()
         chosen = {settled.partition for settled in batch.outcomes}
         self._starts |= {p: done for p, done in batch.maps.items() if p not in chosen and p.tracker is None}
         self._advanced |= {p for p in batch.maps if p not in chosen and p.tracker is not None}
@@ -384,12 +383,13 @@ class Commits:
         self._starts = {p: done for p, done in self._starts.items() if self._live(p)}
         self._advanced = {p for p in self._advanced if self._live(p)}
 
-    def _note_fullness(self) -> None:
-        self._was_full = self._was_full or self.full
+    def _is_full(self) -> bool:
+        count = len(self._waiting) + len(self._suspects) + len(self._refused)
+        return count >= MAX_WAITING_OUTCOMES or self._waiting_bytes >= MAX_WAITING_BYTES
 
     def _tell_room(self) -> None:
-        if self._was_full and not self.full:
-            self._was_full = False
+        if self._said_full and not self._is_full():
+            self._said_full = False
             self._on_room()
 
     def _live(self, partition: Partition) -> bool:

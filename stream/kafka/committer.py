@@ -49,6 +49,9 @@ class TransactionalCommitter:
         self._asked_again = False
         """Whether a request of this attempt may have been sent twice, so that one may still be under way."""
         self._fenced_at_s: float | None = None
+        self._began_s = 0.0
+        self._unanswered_at_s: float | None = None
+        """When we last gave up waiting for a new epoch: the request may arrive late, and fence ourselves."""
         self._letting_go = threading.Event()
 
     def open(self) -> None:
@@ -86,6 +89,7 @@ class TransactionalCommitter:
         if producer is None:
             return Ending(Result.ABORTED, "let go before a broker answered")
         self._asked_again = False
+        self._began_s = time.monotonic()
         try:
             self._transact(producer, attempt, deliveries)
         except KafkaException as error:
@@ -105,6 +109,8 @@ class TransactionalCommitter:
                 self._note_fenced(failure)
                 if not _worth_another(failure):
                     raise
+                if failure.code() not in _FENCED:
+                    self._unanswered_at_s = time.monotonic()
                 if not failure.retriable():
                     producer = self._make()
                 time.sleep(0.2)
@@ -184,17 +190,23 @@ class TransactionalCommitter:
         return Ending(Result.UNKNOWN, reason)
 
     def _note_fenced(self, error: KafkaError) -> None:
-        """Fenced once may be our own transaction that outlived its time-out; twice in a minute is a second worker."""
-        if error.code() not in _FENCED:
-            return
+        """Once may be a latecomer of our own past; twice in a minute is a second worker. It proves nothing where a
+        transaction outlived its time-out, or a request of ours for a new epoch went unanswered in that minute."""
         now_s = time.monotonic()
-        if self._fenced_at_s is not None and now_s - self._fenced_at_s < FENCED_AGAIN_S:
+        timed_out = now_s - self._began_s > TRANSACTION_TIMEOUT_MS / 1000
+        if error.code() not in _FENCED or timed_out or _within(self._unanswered_at_s, FENCED_AGAIN_S, now_s):
+            return
+        if _within(self._fenced_at_s, FENCED_AGAIN_S, now_s):
             raise FencedError(
                 f"Another worker uses the transactional id {self._id!r}: this one was fenced twice within a minute. "
                 "Give each worker its own [kafka] transactional_id (empty is safe: it takes a free slot per host), or "
                 "its own [worker] state_dir where hosts share a name."
             )
         self._fenced_at_s = now_s
+
+
+def _within(then_s: float | None, seconds: float, now_s: float) -> bool:
+    return then_s is not None and now_s - then_s < seconds
 
 
 def _worth_another(error: KafkaError) -> bool:

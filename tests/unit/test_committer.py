@@ -242,6 +242,29 @@ def test_fenced_again_after_an_hour_is_another_time_out(monkeypatch: pytest.Monk
     assert bench.attempt().result is Result.ABORTED
 
 
+def test_fenced_twice_by_ones_own_requests_for_an_epoch_is_no_second_worker() -> None:
+    """One that went unanswered may arrive late, and then it takes the epoch of the producer that came after it."""
+    producers = (
+        ScriptedProducer({"offsets": [FENCED]}),
+        ScriptedProducer({"init": [TIMED_OUT, None], "offsets": [FENCED]}),
+        ScriptedProducer({}),
+    )
+    bench = Bench(*producers)
+    assert [bench.attempt().result for _ in range(3)] == [Result.ABORTED, Result.ABORTED, Result.COMMITTED]
+
+
+def test_a_transaction_that_outlived_its_time_out_is_no_second_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(committer_module.time, "monotonic", lambda: now_s[0])
+
+    class Frozen(ScriptedProducer):
+        def begin_transaction(self) -> None:
+            now_s[0] += 20
+
+    bench = Bench(ScriptedProducer({"offsets": [FENCED]}), Frozen({"offsets": [FENCED]}), ScriptedProducer({}))
+    assert [bench.attempt().result for _ in range(3)] == [Result.ABORTED, Result.ABORTED, Result.COMMITTED]
+
+
 class _LetGo(ScriptedProducer):
     """Its commit times out for ever; the partitions are wanted back meanwhile."""
 
