@@ -45,11 +45,12 @@ def demo(
         named = invocation(ctx).config_file or os.environ.get("LLM_STREAM_CONFIG")
         config = Path(named) if named else None
         base = _base(ctx, config, kafka)
-    finally:
-        if repaints:
+        code = run(Wishes(base, config, seed, records, keep, kafka, sentences, program()), console)
+    except BaseException:
+        if repaints:  # what is said next begins a line; where the screen has begun it has done this itself
             sys.stdout.write(_CLEARED)
             sys.stdout.flush()
-    code = run(Wishes(base, config, seed, records, keep, kafka, sentences, program()), console)
+        raise
     if code:
         raise typer.Exit(code)
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from stream.codecs.strict_json import StrictJsonError, parse
 from stream.core import headers as names
+from stream.core.counting import counted
 from stream.core.records import Record
 from stream.demo.plot import STORM_FAULTS
 from stream.dlq.envelope import dead_letter_from
@@ -78,18 +79,23 @@ class Accounts:
         """What is off, a sentence each; empty: the accounts balance."""
         found = []
         if self.missing:
-            found.append(f"{len(self.missing)} requests have no outcome: {_listed(self.missing)}.")
+            found.append(f"{counted(len(self.missing), 'request')} without an outcome: {_listed(self.missing)}.")
         if self.doubled:
-            found.append(f"{len(self.doubled)} requests have more than one outcome: {_listed(self.doubled)}.")
+            doubled = counted(len(self.doubled), "request")
+            found.append(f"{doubled} with more than one outcome: {_listed(self.doubled)}.")
         if self.strangers:
-            found.append(f"{self.strangers} outcomes belong to no request that was sent.")
+            found.append(f"{counted(self.strangers, 'outcome')} of no request that was sent.")
         if self.sent != self.results + self.dead_letters and not found:
-            found.append(f"{self.sent} requests are not {self.results} results + {self.dead_letters} dead letters.")
+            outcomes = f"{counted(self.results, 'result')} + {counted(self.dead_letters, 'dead letter')}"
+            found.append(f"{counted(self.sent, 'request')}, but {outcomes}.")
         if self.storm_dead_letters:
             listed = ", ".join(self.storm_dead_letters[:_LISTED])
-            found.append(f"{len(self.storm_dead_letters)} requests were given up because of the storm: {listed}.")
+            given_up = counted(len(self.storm_dead_letters), "request")
+            found.append(f"{given_up} given up because of the storm: {listed}.")
         if self.calls != self.provider_calls:
-            found.append(f"The records tell of {self.calls} calls, but the provider saw {self.provider_calls}.")
+            found.append(
+                f"The records tell of {counted(self.calls, 'call')}, but the provider saw {self.provider_calls}."
+            )
         return found
 
 

@@ -52,26 +52,28 @@ def _reasons(paper: Page, accounts: Accounts) -> None:
     column = max(len("/".join(reason)) for reason in accounts.reasons)
     for reason, amount in sorted(accounts.reasons.items(), key=lambda each: (-each[1], each[0])):
         name = "/".join(reason)
-        paper.line((f"{amount:>7,} ", "bold yellow"), f"{name:<{column}}  ", (sentence(*reason), "dim"))
+        says = (sentence(*reason), "dim")
+        paper.line((f"{amount:>7,} ", "bold yellow"), f"{name:<{column}}  ", says, hang=8 + column + 2)
 
 
 def _calls(paper: Page, accounts: Accounts) -> None:
     agrees = "and" if accounts.calls == accounts.provider_calls else "but"
     share = round(100 * accounts.wasted_calls / accounts.provider_calls) if accounts.provider_calls else 0
     answers = sorted(accounts.answers.items(), key=lambda each: (each[0] is None, each[0] or 0))
-    told = ", ".join(f"{count:,} x {'no answer' if status is None else status}" for status, count in answers)
+    told = ", ".join(f"{'no answer' if status is None else status}: {count:,}" for status, count in answers)
+    storm = f"in the storm, {share} % of all calls: those under way when a gate shut, and probes"
     rows = [
-        ("calls", f"{accounts.calls:,}", f"{agrees} {accounts.provider_calls:,} by the provider's own count: {told}"),
         (
-            "refused",
-            f"{accounts.wasted_calls:,}",
-            f"in the storm, {share} % of the calls: probes, and until a gate shut",
+            "calls",
+            f"{accounts.calls:,}",
+            f"{agrees} {accounts.provider_calls:,} by the provider's own count; HTTP {told}",
         ),
+        ("refused", f"{accounts.wasted_calls:,}", storm),
         ("attempts", f"{accounts.attempts:,}", "what fails for everybody uses up nobody's attempts"),
-        ("cost", dollars(accounts.micro_usd), f"of it for dead letters {dollars(accounts.dead_micro_usd)}; simulated"),
+        ("cost", dollars(accounts.micro_usd), f"simulated; {dollars(accounts.dead_micro_usd)} of it for dead letters"),
     ]
     if accounts.unpriced:
         rows.append(("", "", f"without {counted(accounts.unpriced, 'outcome')} of unknown cost"))
     column = max(len(amount) for _, amount, _ in rows)
     for name, amount, says in rows:
-        paper.line(f"{name:<10}", (f"{amount:<{column}}  ", "bold"), (says, "dim"))
+        paper.line(f"{name:<10}", (f"{amount:<{column}}  ", "bold"), (says, "dim"), hang=10 + column + 2)

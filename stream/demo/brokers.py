@@ -14,6 +14,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException, Producer
 
+from stream.core.counting import counted
 from stream.core.errors import DependencyError, LlmStreamError
 from stream.kafka import admin, clients, topics
 from stream.kafka.local import LocalKafka
@@ -136,7 +137,7 @@ async def _create_topics(settings: Settings, say: Say) -> None:
         return len(made)
 
     made = await asyncio.to_thread(create)
-    say(f"made {made} topics {settings.kafka.group_id}.*")
+    say(f"made {counted(made, 'topic')} {settings.kafka.group_id}.*")
 
 
 def _wait_for(names: set[str], settings: Settings) -> None:

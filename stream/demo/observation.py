@@ -4,6 +4,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from stream.core.outcomes import DeadLettered, Outcome
 from stream.core.printable import printable_line
@@ -29,7 +30,7 @@ class Observation(Watch):
         self._waiting = waiting
         self._clock = clock
         self._reasons: set[tuple[str, str]] = set()
-        self._shut: dict[tuple[str, str], tuple[str, float]] = {}
+        self._shut: dict[tuple[str, str], _Shut] = {}
         self.results = self.dead_letters = self.visible = 0
         self.micro_usd = 0
         self.reading = False
@@ -75,7 +76,7 @@ class Observation(Watch):
         status = _STATUS.search(detail)
         answer = status[1] if status else "errors"
         delay_s = opens_in_s or 0.0
-        self._shut[key] = (answer, self._clock() + delay_s)
+        self._shut[key] = _Shut(answer, self._clock() + delay_s, 0 if before is None else before.probes + 1)
         if before is None:
             self._say(_shut(provider, cause, answer, self._waiting()), "bad")
         else:
@@ -103,9 +104,18 @@ class Observation(Watch):
             if not shut:
                 seen.append(GateSeen(provider))
                 continue
-            answer, until_s = max(shut, key=lambda each: each[1])
-            seen.append(GateSeen(provider, f"it answers {answer}", until_s - now_s if until_s > now_s else None))
+            last = max(shut, key=lambda each: each.until_s)
+            probe_in_s = last.until_s - now_s if last.until_s > now_s else None
+            seen.append(GateSeen(provider, f"it answers {last.answer}", probe_in_s, last.probes))
         return tuple(seen)
+
+
+class _Shut(NamedTuple):
+    """A gate that is shut: what the provider answered last, until when, and how many probes have failed."""
+
+    answer: str
+    until_s: float
+    probes: int
 
 
 def _shut(provider: str, cause: str, answer: str, waiting: int) -> str:
@@ -118,7 +128,7 @@ def _shut(provider: str, cause: str, answer: str, waiting: int) -> str:
 def _opened(provider: str, cause: str, waiting: int) -> str:
     if cause == "breaker":
         return f"{provider}: the probes got through, calls flow again"
-    return f"{provider}: no 429 any more, gate open for one call; {waiting} waiting"
+    return f"{provider}: the probe met no 429: gate open, one call first; {waiting} waiting"
 
 
 class Rates:

@@ -54,13 +54,15 @@ class Page:
             line.append(" " + "─" * room, "dim")
         self.lines += [line] if self.width is None else self._fitted(line)
 
-    def line(self, *parts: str | tuple[str, str], indent: str = INDENT) -> None:
-        """A line of plain or (text, style) parts; what doesn't fit goes on below, further in."""
+    def line(self, *parts: str | tuple[str, str], indent: str = INDENT, hang: int = len(INDENT)) -> None:
+        """A line of plain or (text, style) parts; what doesn't fit goes on below, `hang` cells further in."""
         text = Text()
         for part in parts:
             content, style = (part, "") if isinstance(part, str) else part
             text.append(printable_line(content), style)
-        self.lines += self._wrapped(text, indent, indent + INDENT)
+        if self.width is not None:
+            hang = min(hang, max(self.width - _NARROWEST, len(INDENT)))
+        self.lines += self._wrapped(text, indent, indent + " " * hang)
 
     def block(self, text: str, most: int, *, is_json: bool = False, is_prose: bool = False) -> None:
         """Text as it is, at most so many lines of the page; what is left out is counted.
@@ -101,15 +103,22 @@ class Page:
 
     def _wrapped(self, text: Text, first: str, rest: str) -> list[Text]:
         """The text in lines behind an indent."""
-        if self.width is None:
-            if not self._full:
-                text.truncate(_LONGEST_LINE, overflow="ellipsis")
-            return [Text(first) + text]
-        parts = list(_pieces(text, self.width - max(len(first), len(rest)))) or [Text()]
-        return [Text(first if number == 0 else rest) + part for number, part in enumerate(parts)]
+        if self.width is not None:
+            return hanging(text, self.width, first, rest)
+        if not self._full:
+            text.truncate(_LONGEST_LINE, overflow="ellipsis")
+        return [Text(first) + text]
 
     def _fitted(self, line: Text) -> list[Text]:
         return list(_pieces(line, self.width or 80))
+
+
+def hanging(text: Text, width: int, first: str, rest: str) -> list[Text]:
+    """The text in lines of `width` cells, the first behind `first`, the others behind `rest`."""
+    deeper = max(len(rest) - len(first), 0)
+    start, text = Text(first) + text[:deeper], text[deeper:]
+    parts = list(_pieces(text, max(width - max(len(first), len(rest)), 1))) or [Text()]
+    return [(start if number == 0 else Text(rest)) + part for number, part in enumerate(parts)]
 
 
 def _paragraphs(lines: Sequence[str]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from stream import app
+from stream.core.counting import counted
 from stream.core.errors import DependencyError
 from stream.core.records import Outgoing
 from stream.demo.accounts import Accounts, Place, accounts, outcome_seen
@@ -92,6 +93,7 @@ class Stage:
                 self._show.update(self.view())
                 await asyncio.sleep(_PAINT_EVERY_S)
 
+        self._show.update(self.view())  # at once: what comes next may keep the loop busy
         task = asyncio.create_task(paint())
         try:
             yield
@@ -171,7 +173,7 @@ class Performance:
             await self._until(
                 sending_.done, self._plot.sending_s + _STUCK_S, "the requests could not be sent", sending_
             )
-            self._stage.say(f"all {len(self._sent)} requests are sent; {self._watch.visible} have their outcome")
+            self._stage.say(f"sent: {counted(len(self._sent), 'request')}; outcomes so far: {self._watch.visible:,}")
             await self._last_outcome()
         finally:
             self._hurry.set()

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stream import app
+from stream.core.counting import counted
 from stream.demo import accounts_page
 from stream.demo.brokers import LOCAL, Ground, ground
 from stream.demo.page import Page
@@ -150,15 +151,15 @@ def intro(wishes: Wishes, tasks: Catalogue) -> list[str]:
     """What is about to run, where, and what delivery that allows."""
     if not wishes.kafka:
         where = "broker (librdkafka's mock cluster), worker, simulated provider: in this process"
-        promise = "the mock knows no transactions: at least once here; --kafka local: exactly once"
+        promise = "delivery: at least once (this broker has no transactions; --kafka local has)"
     elif wishes.kafka == LOCAL:
         where = "a real Kafka on this machine; worker and simulated provider in this process"
-        promise = "exactly once: results and offsets in one transaction"
+        promise = "delivery: exactly once (results and offsets in one transaction)"
     else:
         where = f"Kafka at {wishes.kafka}; worker and simulated provider in this process"
-        promise = "exactly once, on topics of the demo's own, which it removes in the end"
+        promise = "delivery: exactly once, on topics of the demo's own, which it removes in the end"
     source = f" of {wishes.config}" if wishes.config else ""
-    return [where, promise, f"{wishes.records:,} requests for {', '.join(tasks.tasks)}{source}"]
+    return [where, promise, f"{counted(wishes.records, 'request')} for {', '.join(tasks.tasks)}{source}"]
 
 
 def afterwards(wishes: Wishes, tasks: Sequence[str]) -> list[Text]:
@@ -173,7 +174,7 @@ def afterwards(wishes: Wishes, tasks: Sequence[str]) -> list[Text]:
         rows.append(("this exactly once, on a real Kafka (Java 17+)", "demo --kafka local"))
     paper = Page()
     paper.lines.append(Text())
-    paper.title("Next")
+    paper.line(("Next", "bold cyan"), indent="")
     for says, arguments in rows:
         paper.line((f"# {says}", "dim"))
         paper.line((f"{command} {arguments}", "bold"))

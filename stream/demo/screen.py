@@ -12,6 +12,7 @@ from rich.text import Text
 
 from stream.core.counting import counted
 from stream.core.printable import printable_line
+from stream.demo.page import hanging
 from stream.demo.plot import Act
 from stream.demo.view import Event, GateSeen, Tone, View
 
@@ -19,6 +20,7 @@ WIDEST = 100
 TALLEST = 24
 LINE_EVERY_S = 2.0
 
+_CLEARED = "\r\x1b[K"
 _LABEL = 11
 _BARS = "▁▂▃▄▅▆▇█"
 _TONES: dict[Tone, str] = {"plain": "", "good": "green", "bad": "red", "dead": "yellow", "quiet": "dim"}
@@ -56,6 +58,7 @@ class Screen:
         self._events: list[Event] = []
         self._view: View | None = None
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop", redirect_stderr=False)
+        console.file.write(_CLEARED)  # whatever stands on this line: the screen begins here
         self._live.start()
 
     def event(self, event: Event) -> None:
@@ -112,6 +115,7 @@ def figures(view: View) -> str:
         f"[{view.act}] {view.done} of {view.records} done: {counted(view.results, 'result')}, "
         f"{counted(view.dead_letters, 'dead letter')}; {view.in_flight} in flight, {view.waiting} waiting; "
         f"{counted(view.calls, 'call')}, {view.refused} refused; ${view.micro_usd / 1_000_000:.4f}"
+        + "".join(f"; {gate.provider} shut, {_probe(gate)}" for gate in view.gates if gate.cause)
     )
 
 
@@ -128,13 +132,13 @@ def frame(view: View, intro: Sequence[str], events: Sequence[Event], width: int,
         _legend(view),
         Text(),
         _labelled("calls", _calls(view, width - _LABEL - 2)),
-        _labelled("right now", Text(f"{view.in_flight} in flight, {view.waiting} waiting")),
+        _labelled("right now", Text(_right_now(view))),
         *(_gate(gate, number) for number, gate in enumerate(view.gates)),
         _labelled("money", Text.assemble((f"${view.micro_usd / 1_000_000:.4f}", "bold"), (_per_result(view), "dim"))),
         Text(),
     ]
     room = min(height - 1, TALLEST) - len(lines)
-    lines += _told(events, max(room, 1))
+    lines += _told(events, max(room, 1), width)
     for line in lines:
         line.no_wrap = True
         line.truncate(width, overflow="ellipsis")
@@ -218,9 +222,20 @@ def _gate(gate: GateSeen, number: int) -> Text:
         line.append("● open", "green")
     else:
         line.append(f"○ shut: {gate.cause}", "bold red")
-        probe = "a probe is on its way" if gate.probe_in_s is None else f"next probe in {gate.probe_in_s:.1f} s"
-        line.append(f", {probe}")
+        line.append(f", {_probe(gate)}")
     return _labelled("gates" if number == 0 else "", line)
+
+
+def _probe(gate: GateSeen) -> str:
+    failed = f"{counted(gate.probes, 'probe')} failed, " if gate.probes else ""
+    when = "on its way" if gate.probe_in_s is None else f"in {gate.probe_in_s:.1f} s"
+    return f"{failed}{'next' if failed else 'first probe'} {when}"
+
+
+def _right_now(view: View) -> str:
+    all_shut = bool(view.gates) and all(gate.cause for gate in view.gates)
+    until = " until a probe gets through" if all_shut and view.waiting else ""
+    return f"{view.in_flight} in flight, {view.waiting} waiting{until}"
 
 
 def _per_result(view: View) -> str:
@@ -231,8 +246,12 @@ def _labelled(label: str, content: Text) -> Text:
     return Text(f" {label:<{_LABEL}}", "dim") + content
 
 
-def _told(events: Sequence[Event], room: int) -> list[Text]:
-    return [
-        Text.assemble((f"{event.at_s:6.1f} s  ", "dim"), (printable_line(event.text), _TONES[event.tone]))
-        for event in events[-room:]
-    ]
+def _told(events: Sequence[Event], room: int, width: int) -> list[Text]:
+    """The latest events, as many lines as there is room for; what doesn't fit behind the time goes on below."""
+    lines: list[Text] = []
+    for event in events[-room:]:
+        time = f"{event.at_s:6.1f} s  "
+        told = hanging(Text(printable_line(event.text), _TONES[event.tone]), width, time, " " * len(time))
+        told[0].stylize("dim", 0, len(time))
+        lines += told
+    return lines[-room:]

@@ -69,7 +69,7 @@ def _calls(paper: Page, trial: Trial) -> None:
     paper.title("Calls", f"{len(trial.calls)} sent")
     for number, call in enumerate(trial.calls, start=1):
         if isinstance(call, Failed):
-            paper.line((f"{number} ", "dim"), ("✗ ", "red"), call.error.detail)
+            paper.line((f"{number} ", "dim"), ("✗ ", "red"), call.error.detail, hang=4)
         else:
             tokens = f", {counted(call.usage.output_tokens, 'token')}" if call.usage else ""
             paper.line((f"{number} ", "dim"), ("· ", "dim"), f"a reply, stop reason {call.stop_reason}{tokens}")
@@ -97,9 +97,8 @@ def _checks(paper: Page, trial: Trial) -> None:
     width = max(len(each.check) for each in judged)
     for each in judged:
         mark, style = _MARKS[each.passed]
-        paper.line(
-            (f"{mark} ", style), (f"{each.check:<{width}}", "" if each.passed else style), ("  " + each.says, "dim")
-        )
+        name = (f"{each.check:<{width}}", "" if each.passed else style)
+        paper.line((f"{mark} ", style), name, ("  " + each.says, "dim"), hang=width + 4)
         for found in each.violations:
             value = f" (it is {found.value!r})" if found.value else ""
             paper.line((f"{found.path}  ", "bold"), found.message, (value, "dim"), indent="      ")

@@ -20,11 +20,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class GateSeen:
-    """A provider's gate. cause: why it is shut; empty: it is open. probe_in_s: None: one is on its way."""
+    """A provider's gate. cause: why it is shut; empty: it is open. probe_in_s: None: one is on its way.
+
+    probes: how many have failed since it shut.
+    """
 
     provider: str
     cause: str = ""
     probe_in_s: float | None = None
+    probes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

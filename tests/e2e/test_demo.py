@@ -65,7 +65,7 @@ def test_without_anything_it_shows_a_storm_and_balances(tmp_path):
 def test_on_a_local_kafka_it_runs_exactly_once_and_leaves_no_file_behind(tmp_path):
     code, output = ended(llm_stream(tmp_path, "demo", "--records", "40", "--kafka", "local"))
     assert code == 0, output
-    assert "exactly once: results and offsets in one transaction" in output
+    assert "delivery: exactly once (results and offsets in one transaction)" in output
     assert_balanced(output, 40)
     assert list((tmp_path / "tmp").glob("llm-stream-demo*")) == []
 

@@ -52,19 +52,19 @@ def test_accounts_that_balance_add_up_and_exit_0() -> None:
 @pytest.mark.parametrize(
     ("outcomes", "ledger", "sentence"),
     [
-        (OUTCOMES[1:], LEDGER[1:], "1 requests have no outcome: requests:0:0."),
-        ([*OUTCOMES, replace(OUTCOMES[0], calls=0)], LEDGER, "1 requests have more than one outcome: requests:0:0."),
+        (OUTCOMES[1:], LEDGER[1:], "1 request without an outcome: requests:0:0."),
+        ([*OUTCOMES, replace(OUTCOMES[0], calls=0)], LEDGER, "1 request with more than one outcome: requests:0:0."),
         (
             [*OUTCOMES, replace(OUTCOMES[0], source=Place("requests", 1, 7), calls=0)],
             LEDGER,
-            "1 outcomes belong to no request that was sent.",
+            "1 outcome of no request that was sent.",
         ),
-        ([*OUTCOMES, replace(OUTCOMES[0], source=None, calls=0)], LEDGER, "1 outcomes belong to no request"),
+        ([*OUTCOMES, replace(OUTCOMES[0], source=None, calls=0)], LEDGER, "1 outcome of no request"),
         (OUTCOMES, LEDGER[1:], "The records tell of 4 calls, but the provider saw 3."),
         (
             OUTCOMES,
             [*LEDGER[:2], Call(3, 0.2, request_id="c", status=529, fault="overload"), LEDGER[3]],
-            "1 requests were given up because of the storm: c.",
+            "1 request given up because of the storm: c.",
         ),
     ],
 )
@@ -84,7 +84,7 @@ def test_an_end_that_is_hidden_from_reconcile_exits_1() -> None:
 
 def test_the_page_says_what_is_off_and_never_that_it_balances() -> None:
     text = "\n".join(line.plain for line in page(accounts(SENT, OUTCOMES[1:], LEDGER), [("passed", "Fine.")], 80))
-    assert "✗ 1 requests have no outcome: requests:0:0." in text
+    assert "✗ 1 request without an outcome: requests:0:0." in text
     assert "balance" not in text
 
 
@@ -92,6 +92,18 @@ def test_the_page_does_not_overrule_reconcile() -> None:
     text = "\n".join(line.plain for line in page(accounts(SENT, OUTCOMES, LEDGER), [("failed", "No.")], 80))
     assert "✗ No." in text
     assert "balance" not in text
+
+
+def test_at_80_columns_what_does_not_fit_hangs_under_its_column() -> None:
+    busy = replace(accounts(SENT, OUTCOMES, LEDGER), answers=dict.fromkeys(range(500, 512), 1_000), calls=12_000)
+    lines = [line.plain for line in page(busy, [("passed", "word " * 30)], 80)]
+    assert max(map(len, lines)) <= 80
+    at = next(number for number, line in enumerate(lines) if line.startswith("  calls"))
+    column = lines[at].index("and 12,000 by")
+    assert lines[at + 1][:column].isspace()
+    assert lines[at + 1][column] != " "
+    proof = next(number for number, line in enumerate(lines) if line.startswith("  ✓ word"))
+    assert lines[proof + 1].startswith("    word")
 
 
 def record(value: bytes | None, headers: dict[str, str]) -> Record:

@@ -100,7 +100,7 @@ def test_a_gate_that_shuts_fails_a_probe_and_opens_is_told_in_plain_words() -> N
     assert said == [
         "openai answers 429: gate shut, 47 waiting, none lost",
         "openai: the probe got 429 too, next in 2.5 s; 47 waiting",
-        "openai: no 429 any more, gate open for one call; 47 waiting",
+        "openai: the probe met no 429: gate open, one call first; 47 waiting",
     ]
 
 
@@ -120,6 +120,16 @@ def test_a_shut_gate_counts_down_to_its_probe() -> None:
     assert watch.gates(["openai", "other"]) == (GateSeen("openai", "it answers 429", 1.5), GateSeen("other"))
     watch.gates([])
     assert watch.gates(["openai"]) == (GateSeen("openai", "it answers 429", None),)
+
+
+def test_a_shut_gate_counts_the_probes_that_failed() -> None:
+    watch, _ = watched()
+    for _probe in range(3):
+        gate(watch, is_open=False)
+    assert watch.gates(["openai"])[0].probes == 2
+    gate(watch, is_open=True)
+    gate(watch, is_open=False)
+    assert watch.gates(["openai"])[0].probes == 0
 
 
 def test_each_kind_of_dead_letter_is_told_once_and_all_are_counted() -> None:

@@ -35,11 +35,28 @@ def test_acts_and_gates_can_be_told_apart_without_colours() -> None:
     text = shown()
     assert "✓ start  ✓ calm  ▶ STORM: 429" in text
     assert "anthropic ● open" in text
-    assert "openai ○ shut: it answers 429, next probe in 2.0 s" in text
+    assert "openai ○ shut: it answers 429, first probe in 2.0 s" in text
+
+
+def test_while_every_gate_is_shut_it_says_what_is_waited_for() -> None:
+    shut = (GateSeen("anthropic", "it answers 529", 1.25, 2), GateSeen("openai", "it answers 429", None, 1))
+    text = shown(replace(VIEW, in_flight=0, gates=shut))
+    assert "right now  0 in flight, 46 waiting until a probe gets through" in text
+    assert "anthropic ○ shut: it answers 529, 2 probes failed, next in 1.2 s" in text
+    assert "openai ○ shut: it answers 429, 1 probe failed, next on its way" in text
+    assert "; anthropic shut, 2 probes failed, next in 1.2 s; openai shut," in figures(replace(VIEW, gates=shut))
+
+
+def test_an_event_that_is_too_long_goes_on_below_behind_the_time() -> None:
+    text = shown(events=[Event(1.0, "word " * 30 + "end")])
+    last = text.splitlines()[-3:]
+    assert last[0].startswith("   1.0 s  word")
+    assert last[1].startswith(" " * 10 + "word")
+    assert last[2].endswith("end")
 
 
 def test_a_probe_that_is_due_is_said_to_be_on_its_way() -> None:
-    assert "a probe is on its way" in shown(replace(VIEW, gates=(GateSeen("p", "it answers 500"),)))
+    assert "first probe on its way" in shown(replace(VIEW, gates=(GateSeen("p", "it answers 500"),)))
 
 
 @given(width=st.integers(10, 200), height=st.integers(2, 60), events=st.integers(0, 40))

@@ -156,8 +156,8 @@ def test_a_long_value_hangs_behind_its_name() -> None:
     paper.json({"subject": "a subject that is longer than the line"}, 10)
     assert [line.plain for line in paper.lines] == [
         "  {",
-        '    "subject": "a subject that is',
-        '      longer than the line"',
+        '    "subject": "a subject that is longer',
+        '      than the line"',
         "  }",
     ]
 
