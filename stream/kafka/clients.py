@@ -109,10 +109,11 @@ def bystander_config(settings: Settings) -> dict[str, Any]:
     }
 
 
-def make(client: type[Any], config: dict[str, Any]) -> Any:
+def make(client: type[Any], config: dict[str, Any], *, polled: bool = True) -> Any:
     """A client object with `last_words`, or a ConfigError that names the property librdkafka refuses.
 
-    An `error_cb` in the configuration is told everything too.
+    An `error_cb` in the configuration is told everything too. polled: whether somebody polls the client again and
+    again: while no broker answers, one that isn't polled would gather some 17 events a second; it hears none instead.
     """
     words, told = LastWords(config), config.get("error_cb")
 
@@ -123,7 +124,7 @@ def make(client: type[Any], config: dict[str, Any]) -> Any:
 
     try:
         kind = _with_attributes(client)  # type: ignore[arg-type]  # a class is hashable
-        made = kind(config | {"error_cb": heard}, logger=_QUIET)
+        made = kind(config | {"error_cb": heard}, logger=_QUIET) if polled else kind(config)
     except KafkaException as error:
         raise _misconfigured(words.scrubbed(error.args[0].str())) from error
     made.last_words = words

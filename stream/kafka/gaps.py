@@ -23,7 +23,8 @@ class GapReader:
     def holds_no_record(self, partition: assignment.TopicPartition, start: int, end: int) -> bool:
         """Whether no committed record stands at `start` or after it, before `end`. Raises KafkaException."""
         if self._consumer is None:
-            self._consumer = clients.reader(self._settings, **{"auto.offset.reset": "error", "fetch.wait.max.ms": 20})
+            own = {"auto.offset.reset": "error", "fetch.wait.max.ms": 20}
+            self._consumer = clients.make(Consumer, clients.reader_config(self._settings, **own), polled=False)
         position = TopicPartition(partition.topic, partition.partition, start)
         self._consumer.assign([position])
         try:

@@ -54,5 +54,5 @@ class GroupOffsets:
 
     def _asked(self) -> Consumer:
         if self._consumer is None:
-            self._consumer = clients.make(Consumer, clients.bystander_config(self._settings))
+            self._consumer = clients.make(Consumer, clients.bystander_config(self._settings), polled=False)
         return self._consumer

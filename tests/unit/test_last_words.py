@@ -112,3 +112,13 @@ def test_a_clients_own_error_callback_is_told_everything_too():
     client = clients.make(Producer, nobody)
     wait_until(lambda: client.poll(0.1) and told, 30, "librdkafka says that nobody listens")
     assert "Connection refused" in (client.last_words.sentence() or "")
+
+
+def test_a_client_that_nobody_polls_gathers_no_events():
+    """For hours without a broker they would fill the memory."""
+    nowhere = {"bootstrap.servers": "127.0.0.1:1"}
+    heard: list[KafkaError] = []
+    polled = clients.make(Producer, nowhere | {"error_cb": heard.append})
+    silent = clients.make(Producer, nowhere, polled=False)
+    wait_until(lambda: polled.poll(0.1) or len(heard) > 2, 10, "events of a broker that is not there")
+    assert silent.poll(0) == 0
