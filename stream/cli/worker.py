@@ -20,7 +20,9 @@ def worker(
     max_cost_usd: Annotated[
         float | None,
         typer.Option(
-            min=0, metavar="X", help="Start no call once X dollars are spent; calls in the air are still paid."
+            min=0,
+            metavar="X",
+            help="Stop by itself before X dollars are spent; a call in the air counts as much as the dearest so far.",
         ),
     ] = None,
     accept_gap: Annotated[
