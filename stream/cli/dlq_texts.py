@@ -46,7 +46,8 @@ def entry(letter: DeadLetter, replays: int, width: int) -> tuple[tuple[str, ...]
     when = f"{time_text(letter.at_ms)[:19]}Z" if letter.at_ms >= 0 else "?"
     sent_again = {0: "", 1: "once", 2: "twice"}.get(replays, f"{replays} times")
     took = f", {counted(letter.attempts, 'attempt')}, {money(letter.cost_micro_usd)}" if letter.calls else ""
-    told = f"{letter.request_id or '(no id)'}{took}: {' '.join(letter.detail.split())}"
+    replay = f", replay {letter.replay_count}" if letter.replay_count else ""
+    told = f"{letter.request_id or '(no id)'}{replay}{took}: {' '.join(letter.detail.split())}"
     below = layout.wrapped(printable(told), width, layout.INDENT, layout.INDENT)
     return (letter.id, when, letter.reason, letter.task or "?", sent_again), below
 

@@ -59,6 +59,11 @@ def test_in_a_list_id_time_and_code_are_whole_and_the_detail_stands_below():
     assert all(line.startswith("    ") and len(line) <= 80 for line in below)
 
 
+def test_a_dead_letter_of_a_replay_says_so():
+    letter = dead_letter_from(dead_letter(more=(("llm.replay.count", b"1"), ("llm.replay.id", b"2:1"))))
+    assert entry(letter, 0, 80)[1][0].startswith("    r-1, replay 1, 1 attempt")
+
+
 def test_the_list_says_how_often_a_dead_letter_was_sent_again():
     letter = dead_letter_from(dead_letter())
     assert [entry(letter, count, 80)[0][4] for count in (0, 1, 2, 3)] == ["", "once", "twice", "3 times"]
