@@ -11,8 +11,9 @@ from tests.support.model_broker import Broker
 from tests.support.simulated_work import Call
 
 TOPIC_HASH = topic_hash("id", "requests")
-_THAWING_S = 5.0
-"""How long after it was frozen, or expelled, a worker may not know yet that its partitions went on without it."""
+_THAWING_S = 10.0
+"""How long after it was frozen, or expelled, a worker may not know yet that its partitions went on without it: it may
+have to let go of an attempt first (two seconds), whose call to a broker is under way (five)."""
 
 Place = tuple[TopicPartition, int]
 
