@@ -87,6 +87,7 @@ async def _local(base: Settings, say: Say) -> AsyncIterator[Ground]:
             await _create_topics(settings, say)
             yield Ground(settings, f"Apache Kafka on this machine ({broker.bootstrap_servers})")
         finally:
+            broker.give_up()
             with suppress(LlmStreamError):
                 await starting  # so that nothing is left that started after we looked
             await asyncio.to_thread(broker.kill)  # its data go with the folder: nothing is worth an orderly end

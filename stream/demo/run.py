@@ -23,6 +23,7 @@ from stream.demo.requests import requests, without_own_topics
 from stream.demo.samples import Sample, own_tasks, samples_of
 from stream.demo.screen import show
 from stream.kafka.reconcile import Report
+from stream.kafka.threads import SerialThread
 from stream.settings import Settings
 from stream.settings.environment import variable_for
 from stream.settings.model import TopicSettings
@@ -109,7 +110,8 @@ class _Demo:
         stage = Stage(show(self._console, intro(wishes, self._tasks)), time.monotonic(), wishes.records)
         async with AsyncExitStack() as shown:
             await shown.enter_async_context(stage.painting())
-            loading = asyncio.create_task(asyncio.to_thread(load_sdks, self._settings, self._tasks))
+            loader = SerialThread("sdks")  # a daemon: Ctrl-C needn't wait for what nobody needs any more
+            loading = asyncio.create_task(loader.run(lambda: load_sdks(self._settings, self._tasks)))
             async with ground(wishes.kafka, self._settings, stage.say) as found:
                 if not loading.done():
                     stage.say("loading the providers' SDKs", "quiet")

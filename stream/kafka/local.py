@@ -8,6 +8,7 @@ import base64
 import random
 import socket
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -91,6 +92,7 @@ class LocalKafka:
         self._controller_port = free_port()
         self._broker: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
+        self._given_up = threading.Event()
 
     @property
     def bootstrap_servers(self) -> str:
@@ -124,6 +126,10 @@ class LocalKafka:
         except BaseException:
             self.kill()
             raise
+
+    def give_up(self) -> None:
+        """Make a `start` that goes on in another thread end at once, with DependencyError; later ones too."""
+        self._given_up.set()
 
     def stop(self) -> None:
         """An orderly end: SIGTERM, after 15 s SIGKILL. Does nothing if it doesn't run."""
@@ -196,9 +202,16 @@ class LocalKafka:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         format_ = ("format", f"--cluster-id={cluster_id}", "-c", str(config))
         command = self._command(java, "kafka.tools.StorageTool", *format_)
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=START_TIMEOUT_S)  # noqa: S603
-        if done.returncode != 0:
-            raise DependencyError(f"the local Kafka could not format {self._data_dir}:\n{done.stdout}{done.stderr}")
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tool:  # noqa: S603
+            give_up_s = time.monotonic() + START_TIMEOUT_S
+            said = None
+            while said is None:
+                if self._given_up.is_set() or time.monotonic() > give_up_s:
+                    tool.kill()
+                with suppress(subprocess.TimeoutExpired):
+                    said, _ = tool.communicate(timeout=0.05)
+        if tool.returncode != 0:
+            raise DependencyError(f"the local Kafka could not format {self._data_dir}:\n{said}")
 
     def _wait_until_it_answers(self, timeout_s: float) -> None:
         broker, properties = self._broker, (self._data_dir / "log" / "meta.properties").read_text().splitlines()
@@ -207,6 +220,8 @@ class LocalKafka:
         )
         give_up_s = time.monotonic() + timeout_s
         while time.monotonic() < give_up_s:
+            if self._given_up.is_set():
+                raise DependencyError("the local Kafka is not waited for any longer")
             if broker is None or broker.poll() is not None:
                 raise DependencyError(f"the local Kafka ended while starting. Its last words:\n{self._last_words()}")
             with suppress(KafkaException):

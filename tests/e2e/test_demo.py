@@ -93,6 +93,14 @@ def test_a_signal_in_the_middle_ends_it_cleanly(tmp_path, number, code):
         assert "Traceback" not in child.output
 
 
+def test_a_signal_while_it_loads_waits_for_nothing(tmp_path):
+    with llm_stream(tmp_path, "demo") as child:
+        wait_until(lambda: "loading the providers' SDKs" in child.output, ENDS_WITHIN_S, lambda: child.output)
+        os.kill(child.pid, signal.SIGINT)
+        assert child.wait(30) == 130
+        assert child.output.splitlines()[-1] == "Ended by SIGINT: worker, broker and simulator are stopped."
+
+
 @pytest.fixture
 def project(tmp_path):
     """What `llm-stream init` makes."""

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,18 @@ def transactional(bootstrap_servers: str, **config: Any) -> Producer:
 
 
 # the broker
+
+
+def test_a_start_that_is_given_up_ends_long_before_the_broker_would_answer(tmp_path: Path) -> None:
+    broker = LocalKafka(ensure_libs(), tmp_path)
+    with ThreadPoolExecutor(1) as other:
+        starting = other.submit(broker.start)
+        wait_until(lambda: (tmp_path / "server.properties").exists(), 10, "the start is under way")
+        broker.give_up()
+        with pytest.raises(DependencyError):
+            starting.result(timeout=10)
+    assert not broker.log_file.exists()  # it had not even come to starting the broker
+    assert broker.pid is None
 
 
 def test_records_are_read_back_in_order_with_keys_headers_and_partitions(kafka: LocalKafka, topics: MakeTopics) -> None:
