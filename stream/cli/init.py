@@ -25,7 +25,7 @@ def init(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or
     output.say()
     output.say("Next:")
     for command in next_commands(directory):
-        output.say(f"  {command}", style="bold")
+        output.command(command)
     output.say("None of these needs a key: `try` calls a simulated model, and README.md shows how a worker does too.")
 
 

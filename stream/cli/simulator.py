@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream.cli import output
+from stream.core.counting import counted
 from stream.core.errors import ConfigError, DependencyError
 
 if TYPE_CHECKING:
@@ -62,11 +64,10 @@ async def _serve(server: "Simulator", faults: int) -> None:
     for one in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(one, stopped.set)
     async with server:
-        laid = f"{faults} faults in the script" if faults else "no faults"
-        typer.echo(
+        laid = f"{counted(faults, 'fault')} in the script" if faults else "no faults"
+        output.say(
             f'simulator at {server.base_url} ({laid}); set base_url = "{server.base_url}" for Anthropic,'
-            f' "{server.base_url}/v1" for OpenAI, with any key but the rejected one',
-            err=True,
+            f' "{server.base_url}/v1" for OpenAI, with any key but the rejected one'
         )
         await stopped.wait()
 

@@ -9,6 +9,7 @@ import typer
 
 from stream.cli import output
 from stream.cli.invocation import loaded_settings
+from stream.core.counting import counted
 from stream.core.errors import ConfigError, DependencyError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _sample(task: str, source: str, line: int | None, settings: "Settings") -> "
     _refuse_unknown(task, settings)
     examples = samples_of(task, Path(settings.tasks.path))
     if line is not None and line > len(examples):
-        raise ConfigError(f"There are only {len(examples)} examples of {task}.")
+        raise ConfigError(f"{task} has {counted(len(examples), 'example')} only.")
     return examples[(line or 1) - 1]
 
 
