@@ -7,7 +7,7 @@ import pytest
 from tests.support.simulated_fleet import Fleet, trouble_with
 from tests.support.simulated_plan import FAMILIES, drawn
 
-SEEDS = int(os.environ.get("LLM_STREAM_SEEDS", "150"))
+SEEDS = int(os.environ.get("LLM_STREAM_SEEDS", "500"))
 
 
 @pytest.mark.parametrize(("family", "share"), [("drawn", 1.0), ("restless", 0.2)])
