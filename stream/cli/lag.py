@@ -61,6 +61,8 @@ def verdict(found: "Lag") -> tuple[Literal["passed", "failed", "noted"], str]:
     stopped = sum(1 for each in found.partitions if each.stopped)
     if stopped:
         return "failed", f"Stopped: {stopped} of {there}. {at_most}{behind} in all."
+    if not found.records and all(each.log_start == each.log_end for each in found.partitions):
+        return "noted", f"Nothing is behind: no request is there, in {there}."
     if not found.records:
         return "passed", f"Nothing is behind: all requests in {there} are finished."
     ages = [age_s for each in found.partitions if (age_s := _age_s(each, found.measured_ms)) is not None]

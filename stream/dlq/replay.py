@@ -81,8 +81,8 @@ def refusal(letter: DeadLetter, settings: Settings, replays: int, after: Sequel,
 def _refusal_unless_forced(letter: DeadLetter, replayed: int, after: Sequel) -> str | None:
     if after.results:
         return (
-            f"It was sent again already, and that has a result ({after.results[0]}). Once more would be paid for once "
-            f"more and give {letter.request_id} a second result. Look at the first: llm-stream find "
+            f"It was sent again already, and that has a result ({after.results[0]}). Sending it once more would be "
+            f"paid for again and give {letter.request_id} another result. Look at the first: llm-stream find "
             f"{shlex.quote(letter.request_id or '')}; to send it all the same: --force."
         )
     if replayed >= MAX_REPLAYS:

@@ -63,7 +63,7 @@ def test_what_has_a_result_already_is_not_sent_again_unless_forced():
     done = Sequel(results=("llm.results:1:17",))
     said = why_not(letter(), 1, done) or ""
     assert "has a result (llm.results:1:17)" in said
-    assert "would be paid for once more and give r-1 a second result" in said
+    assert "would be paid for again and give r-1 another result" in said
     assert "llm-stream find r-1; to send it all the same: --force" in said
     assert why_not(letter(), 1, done, force=True) is None
 

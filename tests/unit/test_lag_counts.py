@@ -70,6 +70,10 @@ def test_the_verdict_says_how_much_is_behind_and_for_how_long() -> None:
     )
 
 
+def test_where_no_request_is_none_is_called_finished() -> None:
+    assert verdict(Lag((EMPTY, EMPTY), 0)) == ("noted", "Nothing is behind: no request is there, in 2 partitions.")
+
+
 def test_an_upper_bound_is_one_in_the_verdict_too() -> None:
     long = replace(BEHIND, records=9_000, exact=False, oldest_ms=None)
     assert verdict(Lag((long,), 0))[1] == "At most 9,000 records behind, in 1 of 1 partition."
