@@ -18,6 +18,7 @@ from stream.cli import output
 from stream.cli.invocation import loaded_settings
 from stream.cli.task_folders import results_topics_by_task
 from stream.cli.when import now_ms
+from stream.core.counting import counted
 from stream.core.errors import ConfigError
 from stream.core.records import Outgoing
 from stream.core.spelling import did_you_mean
@@ -56,7 +57,7 @@ def send(
         sending.deliver(settings, sent.noting_ids(_records(lines, task, topic, max_bytes)), sent.delivered)
     if as_json:
         output.emit_json([row for _, row in sorted(sent.rows, key=itemgetter(0))])
-    output.passed(f"sent {count} requests for {task} to {topic}{sent.partitions_told()}")
+    output.passed(f"sent {counted(count, 'request')} for {task} to {topic}{sent.partitions_told()}")
     if count:
         output.say(f"  next: llm-stream tail results --from -5m --task {task}, or llm-stream find {sent.last_id}")
 
@@ -86,8 +87,7 @@ class _Sent:
             self.rows.append((where.index, row))
 
     def partitions_told(self) -> str:
-        count = len(self._partitions)
-        return f" ({count} partition{'s' if count != 1 else ''})" if count else ""
+        return f" ({counted(len(self._partitions), 'partition')})" if self._partitions else ""
 
 
 def _records(lines: BinaryIO, task: str, topic: str, max_bytes: int) -> Iterator[Outgoing]:
@@ -111,10 +111,13 @@ def _checked(lines: BinaryIO, name: str, task: str, topic: str, max_bytes: int) 
         return count
     told = [f"{name}:{error.line}: {error.detail}" for error in refused[:_SHOWN_ERRORS]]
     if len(refused) > _SHOWN_ERRORS:
-        told.append(f"… and {len(refused) - _SHOWN_ERRORS} lines more")
+        told.append(f"… and {counted(len(refused) - _SHOWN_ERRORS, 'line')} more")
     if count == 0:
         told.append("Each line must be one JSON object. One object over many lines becomes one line by jq -c .")
-    raise ConfigError("\n".join([f"Nothing was sent: {len(refused)} lines of {name} are no requests.", *told]))
+    wrong = (
+        f"a line of {name} is no request" if len(refused) == 1 else f"{len(refused):,} lines of {name} are no requests"
+    )
+    raise ConfigError("\n".join([f"Nothing was sent: {wrong}.", *told]))
 
 
 @contextmanager

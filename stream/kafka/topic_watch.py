@@ -29,7 +29,7 @@ class TopicWatch:
         missing = [topic for topic in dict.fromkeys(self._needed) if topic not in self.facts]
         if missing:
             raise ConfigError(
-                f"topic{'s' * (len(missing) > 1)} {', '.join(missing)} not found at "
+                f"{'topic' if len(missing) == 1 else 'topics'} {', '.join(missing)} not found at "
                 f"{self._settings.kafka.bootstrap_servers}. `llm-stream topics create` makes what is missing."
             )
 
