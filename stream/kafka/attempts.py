@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from stream.core.records import Outgoing
+from stream.core.records import Outgoing, Record
 from stream.kafka.assignment import TopicPartition
 from stream.kafka.intake import Commit
+from stream.kafka.partition import Partition
 
 
 @dataclass(slots=True, eq=False)
@@ -16,6 +17,21 @@ class Parcel:
 
     records: tuple[Outgoing, ...]
     published: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Settled:
+    """A settled outcome that isn't visible yet."""
+
+    partition: Partition
+    record: Record
+    parcel: Parcel
+    size: int
+
+    @property
+    def topic(self) -> str:
+        """Where the outcome itself goes (not its audit copy)."""
+        return self.parcel.records[0].topic if self.parcel.records else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,14 @@ attempt is cut every interval, or when one is full.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from stream.core.offsets import DoneMap, encode_map
-from stream.core.records import Record
 from stream.kafka.assignment import Assignment, member_of
-from stream.kafka.attempts import Attempt, Committer, Ending, Parcel, Result
+from stream.kafka.attempts import Attempt, Committer, Ending, Result, Settled
 from stream.kafka.partition import Partition
+from stream.kafka.refusals import Refusals
 from stream.kafka.threads import Serial
 from stream.telemetry.watch import Watch
 
@@ -25,27 +24,8 @@ MAX_WAITING_OUTCOMES = 8_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Beyond either, no further call starts."""
 
-REFUSED_AGAIN_S = 60.0
-REFUSING_AT = 3
-"""From so many refused outcomes on, all others for the same topic are set aside untried until one is taken."""
-
 LET_GO_S = 2.0
 _RETRY_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-
-
-@dataclass(slots=True, eq=False)
-class Settled:
-    """A settled outcome that isn't visible yet."""
-
-    partition: Partition
-    record: Record
-    parcel: Parcel
-    size: int
-
-    @property
-    def topic(self) -> str:
-        """Where the outcome itself goes (not its audit copy)."""
-        return self.parcel.records[0].topic if self.parcel.records else ""
 
 
 @dataclass(slots=True, eq=False)
@@ -97,10 +77,7 @@ class Commits:
         self._transactional = transactional
         self._quiet = quiet
         self._waiting: list[Settled] = []
-        self._suspects: list[Settled] = []
-        self._suspects_turn = True
-        self._refused: list[Settled] = []
-        self._probes: set[Settled] = set()
+        self._refusals = Refusals(self._live, self._wake_up, watch)
         self._starts: dict[Partition, DoneMap] = {}
         self._advanced: set[Partition] = set()
         self._open: _Batch | None = None
@@ -108,13 +85,12 @@ class Commits:
         self._moved = asyncio.Condition()
         self._waiting_bytes = 0
         self._said_full = False
-        self._probing: asyncio.TimerHandle | None = None
         self._cut_s = 0.0
 
     @property
     def waiting(self) -> int:
         """Outcomes that are not visible yet."""
-        return len(self._waiting) + len(self._suspects) + (len(self._open.outcomes) if self._open else 0)
+        return len(self._waiting) + self._refusals.suspects + (len(self._open.outcomes) if self._open else 0)
 
     @property
     def full(self) -> bool:
@@ -206,12 +182,11 @@ class Commits:
         self._drop_dead()
         starts, self._starts = self._starts, {}
         advanced, self._advanced = self._advanced, set()
-        self._suspects_turn = not self._suspects_turn  # in turn: what is refused must not hold up what isn't
-        suspect = bool(self._suspects) and (self._suspects_turn or not (self._waiting or starts or advanced))
-        chosen = [self._suspects.pop(0)] if suspect else self._from_waiting()
-        if not (self._waiting or self._suspects):
+        suspect = self._refusals.next_suspect(others_wait=bool(self._waiting or starts or advanced))
+        chosen = [suspect] if suspect else self._from_waiting()
+        if not (self._waiting or self._refusals.suspects):
             self._wake.clear()
-        batch = _Batch(chosen, starts | _further(advanced) | _maps(chosen), suspect)
+        batch = _Batch(chosen, starts | _further(advanced) | _maps(chosen), suspect is not None)
         return batch if batch.maps else None
 
     def _from_waiting(self) -> list[Settled]:
@@ -219,7 +194,7 @@ class Commits:
 
         One whose key has a suspect before it waits for that: requests of a key become visible in order.
         """
-        suspected = {(settled.partition, settled.record.key) for settled in self._suspects if settled.record.key}
+        suspected = self._refusals.suspected_keys()
         chosen: list[Settled] = []
         kept: list[Settled] = []
         size = 0
@@ -234,16 +209,11 @@ class Commits:
             size += settled.size
         self._waiting = kept
         self._waiting_bytes -= size
-        refusing = self._refusing()
+        refusing = self._refusals.refusing_topics()
         for settled in chosen:
             if settled.topic in refusing:
-                self._refuse(settled, "its topic takes nothing at the moment")
+                self._refusals.set_aside(settled, "its topic takes nothing at the moment")
         return [settled for settled in chosen if settled.topic not in refusing]
-
-    def _refusing(self) -> set[str]:
-        """Topics of which so many outcomes were refused that it isn't about a single record."""
-        counts = Counter(settled.topic for settled in self._refused)
-        return {topic for topic, count in counts.items() if count >= REFUSING_AT}
 
     def _attempt_for(self, batch: _Batch) -> Attempt | None:
         """The attempt; None while we are no member of the group. Metadata first, liveness after (`assignment`)."""
@@ -302,8 +272,7 @@ class Commits:
     def _acknowledge(self, batch: _Batch, seconds: float) -> None:
         for settled in batch.outcomes:
             settled.partition.uncommitted -= 1
-            if settled in self._probes:
-                self._taken(settled)
+            self._refusals.published(settled)
         for partition, done in batch.maps.items():
             if self._live(partition):
                 self._on_committed(partition, done)
@@ -314,8 +283,8 @@ class Commits:
         """Everything of an attempt that didn't go through waits again, in its old place."""
         if batch is None:
             return
-        if batch.suspect:  # in front of the other suspects of its key: those that wait stand back for them
-            self._suspects = batch.outcomes + self._suspects
+        if batch.suspect:
+            self._refusals.put_back(batch.outcomes)
         else:
             self._waiting = batch.outcomes + self._waiting
             self._waiting_bytes += sum(settled.size for settled in batch.outcomes)
@@ -331,61 +300,27 @@ class Commits:
         batch.outcomes = [s for index, s in enumerate(batch.outcomes) if index not in ending.refused]
         self._put_back(batch)
         if len(refused) > 1:
-            self._suspects += refused
+            self._refusals.suspect(refused)
             return
         for settled in refused:
-            self._refuse(settled, ending.reason)
-
-    def _refuse(self, settled: Settled, reason: str) -> None:
-        """Set an outcome aside: its offset stays unfinished, nobody waits for it, and it is tried again later."""
-        self._probe_later()
-        settled.partition.uncommitted -= 1
-        self._probes.discard(settled)
-        self._refused.append(settled)
-        self._watch.refused(settled.record, reason)
-
-    def _probe_later(self) -> None:
-        if self._probing is None:
-            self._probing = asyncio.get_running_loop().call_later(REFUSED_AGAIN_S, self._probe)
-
-    def _probe(self) -> None:
-        """Try the oldest of each topic again; once the broker takes it, the others follow."""
-        self._probing = None
-        self._drop_dead()
-        oldest = {settled.topic: settled for settled in reversed(self._refused)}
-        for settled in oldest.values():
-            self._probes.add(settled)
-            self._try_again(settled)
-        if self._refused or self._probes:
-            self._probe_later()
-
-    def _taken(self, probe: Settled) -> None:
-        """A topic takes outcomes again."""
-        self._probes.discard(probe)
-        for settled in [settled for settled in self._refused if settled.topic == probe.topic]:
-            self._try_again(settled)
-
-    def _try_again(self, settled: Settled) -> None:
-        self._refused.remove(settled)
-        settled.partition.uncommitted += 1
-        self._suspects.append(settled)
-        self._wake.set()
+            self._refusals.set_aside(settled, ending.reason)
 
     def _drop_dead(self) -> None:
         """Outcomes of ended epochs are dropped: whoever owns the partition now runs their requests again."""
-        dead = {s.partition for s in self._waiting + self._suspects if not self._live(s.partition)}
+        dead = {s.partition for s in self._waiting if not self._live(s.partition)}
         if dead:
             self._waiting = [s for s in self._waiting if s.partition not in dead]
-            self._suspects = [s for s in self._suspects if s.partition not in dead]
             self._waiting_bytes = sum(settled.size for settled in self._waiting)
-        self._refused = [settled for settled in self._refused if self._live(settled.partition)]
-        self._probes = {settled for settled in self._probes if self._live(settled.partition)}
+        self._refusals.drop_dead()
         self._starts = {p: done for p, done in self._starts.items() if self._live(p)}
         self._advanced = {p for p in self._advanced if self._live(p)}
 
     def _is_full(self) -> bool:
-        count = len(self._waiting) + len(self._suspects) + len(self._refused)
+        count = len(self._waiting) + len(self._refusals)
         return count >= MAX_WAITING_OUTCOMES or self._waiting_bytes >= MAX_WAITING_BYTES
+
+    def _wake_up(self) -> None:
+        self._wake.set()
 
     def _tell_room(self) -> None:
         if self._said_full and not self._is_full():

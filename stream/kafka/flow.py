@@ -13,9 +13,9 @@ from stream.core.pipeline import Pipeline, Prepared, unforeseen
 from stream.core.records import Record
 from stream.core.settlement import Settlement, SettlePolicy, settle
 from stream.kafka.assignment import TopicPartition
-from stream.kafka.attempts import Parcel
+from stream.kafka.attempts import Parcel, Settled
 from stream.kafka.budget import Budget
-from stream.kafka.commits import Commits, Settled
+from stream.kafka.commits import Commits
 from stream.kafka.failpoints import reach
 from stream.kafka.partition import Item, Partition, Phase
 from stream.kafka.scheduler import Admission, Scheduler

@@ -16,7 +16,7 @@ from confluent_kafka.admin import (
 
 from stream.core.errors import FencedError
 from stream.core.records import ModelCall
-from stream.kafka import commits
+from stream.kafka import refusals
 from stream.kafka.local import LocalKafka
 from tests.support.in_process_worker import (
     ScriptedProvider,
@@ -75,7 +75,7 @@ async def test_an_outcome_the_broker_refuses_is_left_out_and_published_once_the_
     kafka: LocalKafka, topics: MakeTopics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The topic's limit is lowered behind the worker's back: the others commit, the alarm names the offset."""
-    monkeypatch.setattr(commits, "REFUSED_AGAIN_S", 0.5)
+    monkeypatch.setattr(refusals, "REFUSED_AGAIN_S", 0.5)
     mine = topics(1)
     sent = produce(kafka.bootstrap_servers, mine.requests, [request(n) for n in ("big", "a", "b", "c")])
     provider = ScriptedProvider()

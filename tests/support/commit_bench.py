@@ -8,8 +8,8 @@ from typing import Any
 from stream.core.offsets import Delivery, DoneMap, OffsetTracker, decode_map, topic_hash
 from stream.core.records import Outgoing
 from stream.kafka.assignment import Assignment, TopicPartition
-from stream.kafka.attempts import Attempt, Ending, Parcel, Result
-from stream.kafka.commits import Commits, Settled
+from stream.kafka.attempts import Attempt, Ending, Parcel, Result, Settled
+from stream.kafka.commits import Commits
 from stream.kafka.partition import Partition, Phase
 from stream.telemetry.watch import Watch
 from tests.support.outcome_builders import record

@@ -10,7 +10,7 @@ import pytest
 from stream.core.offsets import DoneMap
 from stream.kafka import commits as commits_module
 from stream.kafka.attempts import Attempt, Ending, Result
-from stream.kafka.commits import REFUSED_AGAIN_S
+from stream.kafka.refusals import REFUSED_AGAIN_S, REFUSING_AT
 from tests.support.commit_bench import ABORTED, COMMITTED, MEMBER, Bench
 from tests.support.virtual_time import run_virtual
 
@@ -358,10 +358,10 @@ async def test_a_released_partitions_refused_outcomes_leave_room_at_once() -> No
 async def test_outcomes_that_are_set_aside_untried_leave_their_bytes() -> None:
     bench = Bench()
     refused = Ending(Result.REFUSED, "too large", frozenset({0}))
-    bench.committer.endings = [refused] * commits_module.REFUSING_AT
+    bench.committer.endings = [refused] * REFUSING_AT
     partition = bench.partition()
     async with bench.running():
-        for offset in range(commits_module.REFUSING_AT):
+        for offset in range(REFUSING_AT):
             bench.add(partition, offset)
             await asyncio.sleep(1)
         with patch.object(commits_module, "MAX_WAITING_BYTES", 1):

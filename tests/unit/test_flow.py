@@ -13,8 +13,8 @@ from stream.core.pipeline import Pipeline
 from stream.core.records import Completion, ModelCall, Record, Request
 from stream.kafka import flow as flow_module
 from stream.kafka.assignment import TopicPartition
+from stream.kafka.attempts import Settled
 from stream.kafka.budget import Budget
-from stream.kafka.commits import Settled
 from stream.kafka.flow import Flow
 from stream.kafka.partition import Partition, Phase
 from stream.telemetry.watch import Watch

@@ -8,8 +8,8 @@ from stream.core.offsets import Delivery, DoneMap, OffsetTracker, topic_hash
 from stream.core.records import Record
 from stream.core.starting import PartitionFacts, Start, judge
 from stream.kafka.assignment import Assignment, TopicPartition
-from stream.kafka.attempts import Attempt, Ending, Parcel, Result
-from stream.kafka.commits import Commits, Settled
+from stream.kafka.attempts import Attempt, Ending, Parcel, Result, Settled
+from stream.kafka.commits import Commits
 from stream.kafka.partition import Item, Partition, Phase
 from stream.kafka.scheduler import Scheduler
 from stream.kafka.slots import HeldSlot
