@@ -1,7 +1,7 @@
 # Every target does its own set-up; `make` alone explains them.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fmt lint type bench chaos pins kafka
+.PHONY: help setup demo test fmt lint type bench chaos pins kafka broker
 
 python := .venv/bin/python
 pytest := $(python) -m pytest
@@ -40,6 +40,9 @@ chaos: setup kafka ## Kill workers and count what is lost or doubled: make chaos
 
 pins: setup ## Renew requirements/*.txt; UPGRADE=1 moves every pin to its newest release
 	@scripts/pins.sh
+
+broker: setup kafka ## Run a Kafka at localhost:9092 to try things with, until Ctrl-C (needs Java 17+ and Maven)
+	@$(python) scripts/run_kafka.py
 
 kafka: setup
 	@$(python) scripts/fetch_kafka.py

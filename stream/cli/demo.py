@@ -19,7 +19,11 @@ _CLEARED = "\r\x1b[K"
 def demo(
     ctx: typer.Context,
     seed: Annotated[
-        int, typer.Option(metavar="N", help="The same seed gives the same requests, replies and faults.")
+        int,
+        typer.Option(
+            metavar="N",
+            help="The same seed gives the same requests and faults; timing decides whom a fault meets.",
+        ),
     ] = 1,
     records: Annotated[int, typer.Option(min=1, max=20_000, metavar="N", help="How many requests.")] = 200,
     keep: Annotated[bool, typer.Option("--keep", help="Go on serving until Ctrl-C, to look around.")] = False,

@@ -22,7 +22,7 @@ def worker(
         typer.Option(
             min=0,
             metavar="X",
-            help="Stop by itself before X dollars are spent; a call in the air counts as much as the dearest so far.",
+            help="Stop by itself at X dollars; a call in the air counts as the dearest so far, the first two as 0.",
         ),
     ] = None,
     accept_gap: Annotated[

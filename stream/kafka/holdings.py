@@ -81,7 +81,8 @@ class Holdings:
             self._held[partition.id.topic, partition.id.partition] = partition
         for partition in self._held.values():
             partition.share(MAX_WAITING_BYTES // len(self._held))
-        self._watch.assigned(str(p.id) for p in partitions)
+        if partitions or not self._held:  # a rebalance that brings nothing new is no news
+            self._watch.assigned(str(p.id) for p in partitions)
         if partitions:
             self._spawn(self._start(partitions))
 

@@ -147,11 +147,21 @@ def _sentence(tree: Tree, kind: str, loc: tuple[int | str, ...], value: Any) -> 
         path = path[:-1]
     key = find(path)
     if kind == "missing" and isinstance(key, Key):
-        return f"{tree.at(path[:-1])}: {path[-1]} is missing; it must be {key.allowed}."
+        return (
+            f"{tree.at(path[:-1])}: {path[-1]} is missing; it must be {key.allowed}.{_only_variables(tree, path[:-1])}"
+        )
     if not isinstance(key, Key):
         return f"{tree.at(path)} must be a table ([{spelled(path)}]), not {_shown(value)}."
     near = did_you_mean(value, key.choices) if isinstance(value, str) and key.choices else ""
     return f"{tree.at(path)} is {_shown(value)}; it must be {key.allowed}{near if 'did you' in near else ''}."
+
+
+def _only_variables(tree: Tree, table: Path) -> str:
+    """A hint where nothing but the environment speaks of a table: the file is missing, or another folder's."""
+    sources = {tree.source(path) for path in tree.leaves(table)}
+    if not sources or not all(source.startswith("$") for source in sources):
+        return ""
+    return f" Only {', '.join(sorted(sources))} speaks of it: is this the project's folder?"
 
 
 def _shown(value: Any) -> str:

@@ -15,9 +15,9 @@ REPEAT_S = 60.0
 LONG_SHUT_S = 30.0
 """A gate that shuts for longer is always worth a line."""
 
-_NEEDS_A_PERSON = {
-    "account": "check the key and the account's credit and limits at the provider; requests wait meanwhile, none is "
-    "dead-lettered; a key file is read again before each probe",
+NEEDS_A_PERSON = {
+    "account": "correct the key (this provider's api_key_env or api_key_file) or the account's credit and limits; a "
+    "key file is read again before each probe, a key in the environment needs a restart; no request is dead-lettered",
     "unknown_model": "correct the task's `model`, or ask the provider for access to it; requests for it wait meanwhile",
 }
 
@@ -133,7 +133,7 @@ class LogWatch(Watch):
             if self._gates.pop((provider, scope), False):
                 self._log.info("gate opened; calls flow again", provider=provider, scope=scope, cause=cause)
             return
-        remedy = _NEEDS_A_PERSON.get(cause)
+        remedy = NEEDS_A_PERSON.get(cause)
         held_back = self._repeats.held_back(("gate", provider, scope, cause), self._now_s())
         says = held_back is not None or remedy is not None or (opens_in_s or 0) >= LONG_SHUT_S
         self._gates[provider, scope] = says or self._gates.get((provider, scope), False)

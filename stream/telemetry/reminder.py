@@ -7,6 +7,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from stream.telemetry.figures import Figures
+from stream.telemetry.log_watch import NEEDS_A_PERSON
 
 EVERY_S = 10.0
 SELDOM_AFTER_S = 60.0
@@ -47,7 +48,8 @@ class Reminder:
 
     def _say(self, gate: Mapping[str, Any]) -> None:
         figures = self._figures()
-        self._log.info(
+        remedy = NEEDS_A_PERSON.get(gate["cause"])
+        (self._log.warning if remedy else self._log.info)(
             "still shut; requests wait, none is lost",
             provider=gate["provider"],
             scope=gate["scope"],
@@ -56,4 +58,5 @@ class Reminder:
             next_probe_s=gate["next_probe_s"],
             waiting=figures.waiting,
             in_flight=figures.in_flight,
+            **({"what_to_do": remedy} if remedy else {}),
         )

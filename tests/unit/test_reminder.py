@@ -5,12 +5,13 @@ from typing import Any
 import structlog
 
 from stream.telemetry.figures import Figures
+from stream.telemetry.log_watch import NEEDS_A_PERSON
 from stream.telemetry.reminder import EVERY_S, Reminder
 
 GATE = {"provider": "main", "scope": "account", "cause": "account", "detail": "no credit", "next_probe_s": 40.0}
 
 
-def lines_over(seconds: float, first_look_s: float = 3.0) -> list[dict[str, Any]]:
+def lines_over(seconds: float, gate: dict[str, Any] = GATE) -> list[dict[str, Any]]:
     """What is said while a gate stays shut, looking every `EVERY_S`."""
     lines: list[dict[str, Any]] = []
 
@@ -18,10 +19,10 @@ def lines_over(seconds: float, first_look_s: float = 3.0) -> list[dict[str, Any]
         lines.append({"level": level, **event})
         raise structlog.DropEvent
 
-    now_s = [first_look_s]
+    now_s = [3.0]
     reminder = Reminder(
         structlog.wrap_logger(None, processors=[keep]).bind(),
-        lambda: [GATE | {"shut_for_s": now_s[0]}],
+        lambda: [gate | {"shut_for_s": now_s[0]}],
         lambda: Figures(waiting=12, in_flight=1),
     )
     while now_s[0] <= seconds:
@@ -36,7 +37,7 @@ def test_a_gate_that_just_shut_has_said_so_already():
 
 def test_a_line_says_how_many_wait_for_what_and_how_long_yet():
     assert lines_over(14)[0] == {
-        "level": "info",
+        "level": "warning",
         "event": "still shut; requests wait, none is lost",
         "provider": "main",
         "scope": "account",
@@ -45,7 +46,14 @@ def test_a_line_says_how_many_wait_for_what_and_how_long_yet():
         "next_probe_s": 40.0,
         "waiting": 12,
         "in_flight": 1,
+        "what_to_do": NEEDS_A_PERSON["account"],
     }
+
+
+def test_a_gate_that_opens_by_itself_needs_nobody():
+    (line,) = lines_over(14, GATE | {"cause": "rate_limited"})
+    assert line["level"] == "info"
+    assert "what_to_do" not in line
 
 
 def test_after_a_minute_a_line_a_minute_is_enough():
