@@ -12,6 +12,7 @@ from stream.dlq.envelope import DeadLetter
 from stream.dlq.sequel import Sequel
 from stream.kafka.decisions import Decision
 from stream.kafka.lines import as_line
+from stream.validation.check import quoted
 
 _WIDTH = 11
 _DETAIL_CHARACTERS = 120
@@ -100,7 +101,8 @@ def _facts(letter: DeadLetter) -> Iterator[tuple[str, str]]:
 
 def _violations(letter: DeadLetter) -> Iterator[tuple[str, str]]:
     for number, each in enumerate(letter.violations):
-        said = f"{each.path} [{each.check}] {each.message} (value: {each.value!r})"
+        value = "" if quoted(each.value) in each.message else f" (value: {each.value!r})"
+        said = f"{each.path} [{each.check}] {each.message}{value}"
         yield "violations" if number == 0 else "", said
 
 

@@ -1,5 +1,6 @@
 """What a check is: bound once to a task's options and Output, then asked about every reply."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,11 @@ def refuse_unknown_path(name: str, path: Any, shape: Shape) -> None:
 def violation(check: str, text: Text, message: str) -> Violation:
     """A violation by a text, the value bounded."""
     return Violation(text.path, check, text.value[:SHOWN_CHARACTERS], message)
+
+
+def quoted(value: str) -> str:
+    """A value as a sentence shows it: in double quotes, control characters escaped."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def pattern_of(text: Text) -> str:

@@ -32,7 +32,7 @@ def empty(options: Any, shape: Shape) -> Check:
         if not _says_something(reply.output):
             return [Violation(json_path.ROOT, NAME, "", "Every field is null or empty: the reply says nothing.")]
         return [
-            violation(NAME, text, "The text is blank; where there is nothing to say, the reply must be null.")
+            violation(NAME, text, "The reply's text is blank: it says nothing.")
             for text in reply.texts
             if is_blank(text.value) and pattern_of(text) not in may_be_blank
         ]

@@ -12,7 +12,7 @@ from typing import Any
 
 from stream.core.errors import ConfigError, Violation
 from stream.validation.blank import ZERO_WIDTH, is_blank
-from stream.validation.check import Check, Reply, options_table, pattern_of, refuse_unknown_path, violation
+from stream.validation.check import Check, Reply, options_table, pattern_of, quoted, refuse_unknown_path, violation
 from stream.validation.placeholder_words import WHERE, WORDS
 from stream.validation.shape import Shape
 
@@ -51,7 +51,7 @@ def placeholder(options: Any, shape: Shape) -> Check:
 
     def check(reply: Reply) -> list[Violation]:
         return [
-            violation(NAME, text, "The value stands for a missing one; where there is none, the reply must be null.")
+            violation(NAME, text, f"The reply holds {quoted(text.value)}, which is a placeholder.")
             for text in reply.texts
             if len(text.value) <= LONGEST
             and is_placeholder(text.value)

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from stream.core import json_path
 from stream.core.errors import OutputError, Violation
-from stream.validation.check import SHOWN_CHARACTERS
+from stream.validation.check import SHOWN_CHARACTERS, quoted
 
 MAX_VIOLATIONS = 50
 """A reply of ten thousand wrong items is described by its first fifty."""
@@ -25,9 +25,12 @@ def schema_violations(error: ValidationError, parsed: Any) -> tuple[Violation, .
 
 def output_error(violations: tuple[Violation, ...]) -> OutputError:
     """The error for these (at least one): its code is the first one's check, its detail names the first three."""
-    shown = "; ".join(f"{found.path}: {found.message}{_quoted(found)}" for found in violations[:SHOWN_IN_DETAIL])
+    parts = [f"{found.path}: {found.message}{_quoted(found)}" for found in violations[:SHOWN_IN_DETAIL]]
     more = len(violations) - SHOWN_IN_DETAIL
-    return OutputError(violations[0].check, shown + (f"; and {more} more" if more > 0 else ""), violations)
+    if more > 0:
+        parts.append(f"and {more} more")
+    detail = "; ".join([*(part.removesuffix(".") for part in parts[:-1]), parts[-1]])
+    return OutputError(violations[0].check, detail, violations)
 
 
 def _violation(detail: ErrorDetails, parsed: Any) -> Violation:
@@ -58,5 +61,7 @@ def _shown(value: Any) -> str:
 
 
 def _quoted(found: Violation) -> str:
+    if quoted(found.value) in found.message:
+        return ""  # the sentence shows the value itself
     shown = found.value if len(found.value) <= 60 else found.value[:60] + "…"
     return f" (it is {shown!r})" if shown else ""

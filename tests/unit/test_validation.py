@@ -173,6 +173,16 @@ def test_a_placeholder_is_a_violation_with_its_path():
     assert [(found.path, found.check, found.value) for found in failed.violations] == [("$.note", "placeholder", "N/A")]
 
 
+def test_a_placeholder_is_shown_in_the_sentence_and_not_once_more_behind_it():
+    assert failure('{"name": "string"}').detail == '$.name: The reply holds "string", which is a placeholder.'
+
+
+def test_violations_are_joined_without_a_full_stop_between():
+    detail = failure('{"name": "n/a", "note": "tbd"}').detail
+    assert detail.count(".;") == 0
+    assert detail.endswith('; $.note: The reply holds "tbd", which is a placeholder.')
+
+
 def test_the_operators_own_words_are_no_placeholders():
     assert judged('{"name": "Acme", "category": "unknown"}')["category"] == "unknown"
 
