@@ -146,7 +146,9 @@ class Wire:
     def _error(self, status: int, headers: Mapping[str, str], body: dict[str, Any], *, answered: bool) -> ProviderError:
         """An answer that says that it failed, classified."""
         error_type, code, message, status = _words(body, status)
-        error_class = classify(status, error_type, code, message)
+        # A sentence without a word, outside of an `error`, is a gateway's: {"message": "Forbidden"}.
+        spoken = "error" in body or error_type or code
+        error_class = classify(status, error_type, code, message if spoken else "")
         self._key_is_suspect = error_class is ErrorClass.ACCOUNT
         word = code or error_type
         if error_class is ErrorClass.UNKNOWN_MODEL and not word:

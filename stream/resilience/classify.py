@@ -81,8 +81,10 @@ ROWS: tuple[Row, ...] = (
     Row(ErrorClass.OVERLOADED, statuses={503, 529}),
     Row(ErrorClass.TRANSIENT, statuses={408, 409, 425}),
     Row(ErrorClass.TRANSIENT, words=("api_error", "server_error", "timeout_error", "internal_server_error")),
-    # A gateway's page (plain HTTP sent to a TLS port, too many headers): all get it, or others get through (ADR 0003).
-    Row(ErrorClass.TRANSIENT, statuses={400}, wordless=True, silent=True),
+    # About this request's size, whoever says so.
+    Row(ErrorClass.BAD_REQUEST, statuses={413, 431}),
+    # A gateway's page (plain HTTP sent to a TLS port, a CSRF check): all get it, or others get through (ADR 0003).
+    Row(ErrorClass.TRANSIENT, statuses=_CLIENT_ERRORS, wordless=True, silent=True),
     Row(ErrorClass.BAD_REQUEST, statuses=_CLIENT_ERRORS),
     Row(ErrorClass.BAD_REQUEST, statuses={200}, words=("invalid_request_error",)),
 )

@@ -257,9 +257,23 @@ async def test_a_wrong_address_is_told_from_a_missing_model(kind: str) -> None:
     assert "127.0.0.1" in error.detail
 
 
-async def test_a_gateways_400_page_is_nothing_about_the_request(kind: str) -> None:
-    error = await failure(kind, b"<html>The plain HTTP request was sent to HTTPS port</html>", 400)
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, b"<html>The plain HTTP request was sent to HTTPS port</html>"),
+        (400, b'{"message": "Bad Request"}'),
+        (419, b"<html>Page expired</html>"),
+        (464, b""),
+    ],
+)
+async def test_a_gateways_page_is_nothing_about_the_request(kind: str, status: int, body: bytes) -> None:
+    error = await failure(kind, body, status)
     assert error.error_class is ErrorClass.TRANSIENT
+
+
+async def test_a_bare_sentence_of_an_api_is_about_the_request(kind: str) -> None:
+    error = await failure(kind, b'{"error": "prompt must not be empty"}', 400)
+    assert error.error_class is ErrorClass.BAD_REQUEST
 
 
 async def test_a_wait_that_the_provider_asks_for_is_on_the_error(kind: str) -> None:

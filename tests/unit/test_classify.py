@@ -22,15 +22,10 @@ C = ErrorClass
         (403, C.ACCOUNT),
         (408, C.TRANSIENT),
         (409, C.TRANSIENT),
-        (412, C.BAD_REQUEST),
         (413, C.BAD_REQUEST),
-        (418, C.BAD_REQUEST),
-        (422, C.BAD_REQUEST),
         (425, C.TRANSIENT),
         (429, C.RATE_LIMITED),
         (431, C.BAD_REQUEST),
-        (451, C.BAD_REQUEST),
-        (499, C.BAD_REQUEST),
         (500, C.TRANSIENT),
         (501, C.TRANSIENT),
         (502, C.TRANSIENT),
@@ -88,10 +83,11 @@ def test_a_400_with_a_word_nobody_knows_is_a_bad_request() -> None:
     assert classify(400, "a_new_word") is C.BAD_REQUEST
 
 
-def test_a_gateways_bare_400_page_is_judged_by_how_others_fare() -> None:
-    assert classify(400) is C.TRANSIENT
-    assert classify(400, None, None, "max_tokens must be positive") is C.BAD_REQUEST
-    assert classify(400, "invalid_request_error") is C.BAD_REQUEST
+@pytest.mark.parametrize("status", [400, 406, 411, 412, 415, 417, 418, 419, 422, 428, 444, 451, 460, 464, 499])
+def test_a_gateways_bare_page_is_judged_by_how_others_fare(status: int) -> None:
+    assert classify(status) is C.TRANSIENT
+    assert classify(status, None, None, "max_tokens must be positive") is C.BAD_REQUEST
+    assert classify(status, "invalid_request_error") is C.BAD_REQUEST
 
 
 def test_a_404_about_something_else_is_a_bad_request() -> None:
