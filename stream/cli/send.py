@@ -57,9 +57,14 @@ def send(
         sending.deliver(settings, sent.noting_ids(_records(lines, task, topic, max_bytes)), sent.delivered)
     if as_json:
         output.emit_json([row for _, row in sorted(sent.rows, key=itemgetter(0))])
+    if not count:
+        output.noted(f"There was nothing to send: {name} holds no request.")
+        return
     output.passed(f"sent {counted(count, 'request')} for {task} to {topic}{sent.partitions_told()}")
-    if count:
-        output.say(f"  next: llm-stream tail results --from -5m --task {task}, or llm-stream find {sent.last_id}")
+    output.say(
+        f"  next: llm-stream worker serves them, if none runs yet; then llm-stream tail results --from -5m "
+        f"--task {task}, or llm-stream find {sent.last_id}"
+    )
 
 
 class _Sent:

@@ -89,7 +89,9 @@ def checked_event(event: Mapping[str, Any], prefix: str) -> tuple[str, int | Non
     if version != SPEC_VERSION:
         raise bad_event(f"{prefix}specversion is {brief(version)}; only {SPEC_VERSION} is known")
     kind = event.get("type")
-    if not isinstance(kind, str) or not kind.startswith(REQUEST_TYPE_PREFIX) or kind == REQUEST_TYPE_PREFIX:
+    if kind in (REQUEST_TYPE_PREFIX, REQUEST_TYPE_PREFIX.rstrip(".")):
+        raise bad_event(f"{prefix}type is {brief(kind)}, which names no task; it must be {REQUEST_TYPE_PREFIX}<task>")
+    if not isinstance(kind, str) or not kind.startswith(REQUEST_TYPE_PREFIX):
         raise bad_event(f"{prefix}type is {brief(kind)}; it must be {REQUEST_TYPE_PREFIX}<task>")
     _check_id(event.get("id"), prefix)
     if event.get("time") is not None:

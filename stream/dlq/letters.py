@@ -13,7 +13,13 @@ from stream.settings import Settings
 
 
 class NoSuchDeadLetterError(LlmStreamError):
-    """There is no dead letter with this id. The message says what there is."""
+    """There is no dead letter with this id. The message says how to see those there are."""
+
+    def __init__(self, dead_letter_id: str, topic: str, reason: str = "") -> None:
+        super().__init__(
+            f"There is no dead letter at {dead_letter_id} of {topic}{reason}. `llm-stream dlq list` shows the ids "
+            "there are."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +60,9 @@ def by_id(settings: Settings, dead_letter_id: str) -> DeadLetter:
     topic = settings.topics.dlq
     there = {span.partition: span for span in reading.spans(settings, [topic])}
     if partition not in there:
-        raise NoSuchDeadLetterError(
-            f"There is no dead letter {dead_letter_id}: {topic} has {counted(len(there), 'partition')}."
-        )
+        raise NoSuchDeadLetterError(dead_letter_id, topic, f", which has {counted(len(there), 'partition')}")
     held = there[partition]
     if held.first <= offset < held.end:
         for record in reading.read(settings, [Span(topic, partition, offset, offset + 1)]):
             return dead_letter_from(record)
-    holds = f"{held.first} to {held.end - 1}" if held.first < held.end else "nothing"
-    raise NoSuchDeadLetterError(
-        f"There is no dead letter {dead_letter_id}: partition {partition} of {topic} holds {holds}."
-    )
+    raise NoSuchDeadLetterError(dead_letter_id, topic)  # markers of transactions take offsets, too: no range is told

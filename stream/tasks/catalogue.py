@@ -66,6 +66,12 @@ class Catalogue:
     def version_for(self, request: Request) -> Version:
         """The prompt version this request is for. Raises RouteError (`unknown_task`)."""
         task = self.tasks.get(request.task)
+        if task is None and not request.task.strip():
+            raise RouteError(
+                "unknown_task",
+                'The request names no task: "task" in the JSON object names it, or a CloudEvent\'s type '
+                f"(llm.request.TASK){did_you_mean('', self.tasks)}.",
+            )
         if task is None:
             raise RouteError(
                 "unknown_task", f"No task is called {request.task[:100]!r}{did_you_mean(request.task, self.tasks)}."

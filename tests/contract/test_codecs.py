@@ -97,6 +97,7 @@ REFUSED = {
     "a foreign type": ("bad_cloudevent", "'com.example.order'", record({}, CE | {"ce_type": b"com.example.order"})),
     "no type": ("bad_cloudevent", "ce_type is missing", record({}, without(CE, "ce_type"))),
     "no task": ("bad_cloudevent", "llm.request.<task>", record({}, CE | {"ce_type": b"llm.request."})),
+    "no task, no dot": ("bad_cloudevent", "names no task", record({}, CE | {"ce_type": b"llm.request"})),
     "another version": ("bad_cloudevent", "'0.3'", record({}, CE | {"ce_specversion": b"0.3"})),
     "structured, another version": ("bad_cloudevent", "a number", record(ENVELOPE | {"specversion": 1.0})),
     "a wrong time": ("bad_cloudevent", "ce_time is 'yesterday'", record({}, CE | {"ce_time": b"yesterday"})),

@@ -85,8 +85,11 @@ def test_show_gives_undecodable_bytes_as_base64(llm_stream: CommandLine):
 
 
 def test_a_dead_letter_that_is_not_there_is_exit_code_1_and_no_id_is_2(llm_stream: CommandLine):
-    assert llm_stream("dlq", "show", "0:7").exit_code == 1
-    assert llm_stream("dlq", "show", "99:0").exit_code == 1
+    for absent in ("0:7", "99:0"):
+        ran = llm_stream("dlq", "show", absent)
+        assert ran.exit_code == 1
+        assert f"no dead letter at {absent}" in ran.stderr
+        assert "llm-stream dlq list" in ran.stderr
     assert llm_stream("dlq", "show", "seven").exit_code == 2
 
 

@@ -52,6 +52,17 @@ def test_one_bad_line_and_nothing_is_sent(llm_stream: CommandLine, tmp_path: Pat
     assert llm_stream("tail", "requests").stdout == ""
 
 
+def test_where_there_is_nothing_to_send_that_is_said(llm_stream: CommandLine):
+    ran = llm_stream("send", "greet", "--json", stdin="\n")
+    assert (ran.exit_code, ran.json) == (0, [])
+    assert "nothing to send" in ran.stderr
+    assert "sent 0" not in ran.stderr
+
+
+def test_what_is_sent_needs_a_worker_and_send_says_so(llm_stream: CommandLine):
+    assert "llm-stream worker" in llm_stream("send", "greet", stdin="{}").stderr
+
+
 def test_a_file_that_is_not_there_is_wrong_usage(llm_stream: CommandLine):
     assert llm_stream("send", "greet", "/no/such/file").exit_code == 2
 

@@ -83,6 +83,14 @@ def test_an_unknown_task_is_a_routing_failure_with_a_suggestion(tmp_path):
     assert failed.value.code == "unknown_task"
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_request_that_names_no_task_is_told_how_to_name_one(tmp_path, name):
+    write_task(tmp_path, "extract-invoice")
+    with pytest.raises(RouteError, match=r"names no task.*llm\.request\.TASK.*extract-invoice") as failed:
+        load_catalogue(tmp_path, verify_checks).version_for(Request("1", name, {}))
+    assert failed.value.code == "unknown_task"
+
+
 def test_hidden_folders_and_loose_files_are_nobodys_tasks(tmp_path):
     write_task(tmp_path)
     for name in (".git", "__pycache__"):
