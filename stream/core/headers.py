@@ -35,6 +35,8 @@ LATENCY = "llm.latency_ms"
 OUTPUT = "llm.output"
 OUTPUT_TRUNCATED = "llm.output.truncated"
 VALUE_SHA256 = "llm.value.sha256"
+KEY_SHA256 = "llm.key.sha256"
+HEADERS_DROPPED = "llm.headers.dropped"
 
 REPLAY_COUNT = "llm.replay.count"
 REPLAY_ID = "llm.replay.id"

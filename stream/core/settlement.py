@@ -1,8 +1,9 @@
 """From an outcome to the records that publish it. Pure: the same record, outcome and time give the same bytes.
 
 A result too large for its topic becomes a dead letter `encode/too_large`; a dead letter too large for the DLQ loses,
-in this order, its value (replaced by its SHA-256), its copy of the output, and the request's own headers; each loss is
-said in a header. So an outcome can always be produced.
+in this order, its value (replaced by its SHA-256), its copy of the output, the request's own headers, and its key (by
+its SHA-256); each loss is said in a header. What a provider or a reply puts into our own headers is bounded. So an
+outcome can always be produced, whatever comes back, for a topic that takes 128 KiB.
 """
 
 import hashlib
@@ -22,6 +23,9 @@ MAX_OUTPUT_BYTES = 64 * 1024
 """How much of a rejected reply a dead letter's `llm.output` header keeps."""
 
 MAX_VIOLATIONS = 50
+MAX_VIOLATIONS_BYTES = 32 * 1024
+MAX_TEXT_CHARS = 2_000
+"""How much of a text from outside one of our headers keeps."""
 
 _NAMESPACE_URL = uuid.NAMESPACE_URL.bytes
 
@@ -153,8 +157,11 @@ def _dead_letter(record: Record, outcome: DeadLettered, policy: SettlePolicy, no
         ours |= {names.OUTPUT: None, names.OUTPUT_TRUNCATED: "true"}
         letter = replace(letter, headers=kept + _encoded(ours))
     if letter.size_bytes > limit:
-        ours["llm.headers.dropped"] = str(len(kept))
+        ours[names.HEADERS_DROPPED] = str(len(kept))
         letter = replace(letter, headers=_encoded(ours))
+    if letter.size_bytes > limit:
+        ours[names.KEY_SHA256] = hashlib.sha256(record.key or b"").hexdigest()
+        letter = replace(letter, key=None, headers=_encoded(ours))
     return letter
 
 
@@ -171,19 +178,19 @@ def _error_headers(
         names.DLQ_PREFIX + "offset": str(record.offset),
         names.DLQ_PREFIX + "group": policy.group_id,
         names.DLQ_PREFIX + "delivery.count": str(1 + (replayed.count if replayed else 0)),
-        names.DLQ_PREFIX + "message": failure.detail,
+        names.DLQ_PREFIX + "message": failure.detail[:MAX_TEXT_CHARS],
         names.DLQ_PREFIX + "timestamp": str(now_ms),
         names.ERROR_STAGE: failure.stage,
         names.ERROR_CODE: failure.code,
-        names.ERROR_DETAIL: failure.detail,
+        names.ERROR_DETAIL: failure.detail[:MAX_TEXT_CHARS],
         names.ERROR_VIOLATIONS: _violations(failure, policy),
         names.REQUEST_ID: request.id if request else None,
         names.TASK: version.task if version else (request.task if request else None),
         names.PROMPT: version.label if version else None,
         names.PROVIDER: version.provider if version else None,
         names.MODEL: version.model if version else None,
-        names.MODEL_SERVED: completion.model_served if completion else None,
-        names.STOP_REASON: completion.stop_reason if completion else None,
+        names.MODEL_SERVED: (completion.model_served or "")[:MAX_TEXT_CHARS] or None if completion else None,
+        names.STOP_REASON: (completion.stop_reason or "")[:MAX_TEXT_CHARS] or None if completion else None,
         names.ATTEMPTS: str(cost.attempts),
         names.CALLS: str(cost.calls),
         names.USAGE: policy.encode(_tokens(cost.usage)),
@@ -231,13 +238,20 @@ def _replaced(name: str, ours: Mapping[str, Any]) -> bool:
 def _violations(failure: Failure, policy: SettlePolicy) -> bytes | None:
     if not failure.violations:
         return None
-    listed = [asdict(violation) for violation in failure.violations[:MAX_VIOLATIONS]]
-    return policy.encode([{name: _plain(text) for name, text in violation.items()} for violation in listed])
+    listed: list[dict[str, str]] = []
+    left = MAX_VIOLATIONS_BYTES
+    for violation in failure.violations[:MAX_VIOLATIONS]:
+        said = {name: _plain(text) for name, text in asdict(violation).items()}
+        left -= len(policy.encode(said))
+        if left < 0 and listed:
+            break
+        listed.append(said)
+    return policy.encode(listed)
 
 
 def _plain(text: str) -> str:
-    """The text without lone surrogates, which no JSON can carry."""
-    return text.encode(errors="replace").decode()
+    """The text, bounded, and without lone surrogates, which no JSON can carry."""
+    return text[:MAX_TEXT_CHARS].encode(errors="replace").decode()
 
 
 def _cut(output: bytes) -> bytes:

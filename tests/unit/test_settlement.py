@@ -290,6 +290,26 @@ def test_a_dead_letter_always_fits(value: int, text: int, header: int, limit: in
     assert letter.value is not None or "llm.value.sha256" in headers_of(letter)
 
 
+@given(
+    path=sizes.map(lambda size: 10 * size),
+    count=st.integers(0, 200),
+    model=sizes.map(lambda size: 50 * size),
+    key=sizes.map(lambda size: 30 * size),
+    character=st.sampled_from(["p", "\u00fc", "\U0001f600", "\ud800", "\x00"]),
+)
+def test_a_dead_letter_fits_whatever_a_provider_and_a_reply_put_into_it(
+    path: int, count: int, model: int, key: int, character: str
+) -> None:
+    """A refused dead letter would never be published, and would stop its partition in the end."""
+    violation = Violation(character * path, "schema", character * 200, character * path)
+    served = replace(COMPLETION, model_served=character * model, stop_reason=character * model)
+    outcome = dead(Failure("validate", "schema", character * path, (violation,) * count), completion=served)
+    (letter,) = settle(record(key=b"k" * key), outcome, policy(limits={"dlq": 128 * 1024}), NOW_MS).outgoing
+    assert letter.size_bytes <= 128 * 1024
+    assert letter.key is not None or headers_of(letter)["llm.key.sha256"] == hashlib.sha256(b"k" * key).hexdigest()
+    assert bool(count) == ("llm.error.violations" in headers_of(letter))
+
+
 texts = st.text(max_size=30)
 requests = st.builds(request, id=texts)
 failures = st.sampled_from([(stage, code) for stage in CODES for code in (*CODES[stage], "internal_error")]).flatmap(
