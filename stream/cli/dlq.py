@@ -12,7 +12,7 @@ from stream.cli.task_folders import results_topics
 from stream.cli.when import now_ms, start_from
 from stream.codecs.cloudevents import time_ms
 from stream.core import headers as names
-from stream.core.errors import CODES
+from stream.core.errors import CODES, INTERNAL_ERROR
 from stream.core.spelling import did_you_mean
 from stream.dlq import letters
 from stream.dlq import replay as replaying
@@ -54,7 +54,7 @@ def list_(
     if len(found) == limit:
         output.say(f"The newest {limit}; there may be more: --limit, --since.", "dim")
     elif not found:
-        output.passed(f"no dead letters match in {settings.topics.dlq}")
+        output.passed(f"no dead letters match in {settings.topics.dlq}{_meant(code)}")
 
 
 @app.command()
@@ -117,6 +117,14 @@ def replay(
     )
     if letter.request_id is not None:
         output.command(f"llm-stream find {shlex.quote(letter.request_id)}")
+
+
+def _meant(code: str | None) -> str:
+    """The code that was meant, where this one is nearly right; checks of a task's own have names that nobody knows."""
+    known = {INTERNAL_ERROR, *(each for codes in CODES.values() for each in codes)}
+    known |= {f"{stage}/{each}" for stage, codes in CODES.items() for each in codes}
+    near = did_you_mean(code, known) if code is not None and code not in known else ""
+    return near if near.startswith(" (did you mean") else ""
 
 
 def _checked(dead_letter_id: str) -> str:

@@ -9,6 +9,13 @@ COMPLETION = ("install_completion", "show_completion")
 _TYPE = re.compile(r" <[^>]*>(\.\.\.)?$")
 _RANGE = re.compile(r"(\d+)<=x<=(\d+)")
 _AT_LEAST = re.compile(r"x>=(\d+)")
+_COMPLAINTS = (
+    (re.compile(r"^Input should be greater than or equal to (\S+)$"), r"it must be \1 or more"),
+    (re.compile(r"^Input should be less than or equal to (\S+)$"), r"it must be \1 or less"),
+    (re.compile(r"^Input should be a valid integer.*"), "it must be a whole number"),
+    (re.compile(r"^Input should be a valid number.*"), "it must be a number"),
+    (re.compile(r"^Input should "), "it should "),
+)
 
 
 def readable(command: Any) -> Any:
@@ -21,6 +28,14 @@ def readable(command: Any) -> Any:
         readable(each)
         each.short_help = each.short_help or _first_sentence(each.help or "")
     return command
+
+
+def in_our_words(complaint: str) -> str:
+    """What the library says of a value on the command line, as a person would say it."""
+    complaint = complaint.removeprefix("Value error, ")
+    for pattern, words in _COMPLAINTS:
+        complaint = pattern.sub(words, complaint)
+    return complaint
 
 
 def _told(param: Any) -> None:

@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from stream import __version__
 from stream.cli.commands import COMMANDS, Row
-from stream.cli.help import COMPLETION, readable
+from stream.cli.help import COMPLETION, in_our_words, readable
 from stream.cli.invocation import Invocation
 from stream.core.errors import ConfigError, DependencyError, FencedError, LlmStreamError
 
@@ -60,6 +60,9 @@ class LazyGroup(TyperGroup):
         """Run it; our errors become a message on stderr and an exit code."""
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = in_our_words(error.message)
+            raise
         except LlmStreamError as error:
             _explain(error)
             raise typer.Exit(exit_code(error)) from error

@@ -4,14 +4,14 @@ import typer
 
 from stream.cli.when import start_from
 
-HELP = "How long ago (90s, 30m, 2h, 7d), or a time (2026-11-23T10:00)."
+EXPECTED = "a time: how long ago (90s, 30m, 2h, 7d), or date and time (2026-11-23T10:00)"
 
 
 def moment_ms(text: str, now_ms: int) -> int:
     """Milliseconds since 1970. Raises typer.BadParameter for what is no time."""
-    start = start_from(text, now_ms)
+    start = start_from(text, now_ms, EXPECTED)
     if start.at != "time":
-        raise typer.BadParameter(f"{text!r} is no time. {HELP}")
+        raise typer.BadParameter(f"{text!r} is not {EXPECTED}")
     return start.number
 
 

@@ -41,9 +41,13 @@ def reconcile(
 
     settings = loaded_settings(ctx).settings
     now_ms = current_ms()
+    from_ms = moment_ms(since, now_ms) if since else None
+    to_ms = moment_ms(until, now_ms) if until else None
+    if from_ms is not None and to_ms is not None and from_ms >= to_ms:
+        raise typer.BadParameter(f"--from {since} is not before --to {until}: there is nothing between them")
     question = Question(
-        from_ms=moment_ms(since, now_ms) if since else None,
-        to_ms=moment_ms(until, now_ms) if until else None,
+        from_ms=from_ms,
+        to_ms=to_ms,
         results_topics=(*results_topics(settings), *(results_topic or ())),
         with_cost=cost,
         patience_s=wait_s,

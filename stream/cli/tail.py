@@ -2,32 +2,25 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from enum import StrEnum
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import typer
 
 from stream.cli import output
 from stream.cli.invocation import loaded_settings
-from stream.cli.task_folders import results_topics
+from stream.cli.task_folders import results_topics, results_topics_by_task
 from stream.cli.when import now_ms, start_from
 from stream.core.errors import ConfigError
 from stream.core.records import Record
+from stream.core.spelling import did_you_mean
 from stream.kafka import lines, reading
-from stream.kafka.reading import Span, Start
 from stream.settings import Settings
 
+Kind = Literal["requests", "results", "dlq", "audit", "decisions"]
 
-class Kind(StrEnum):
-    """What can be read."""
-
-    REQUESTS = "requests"
-    RESULTS = "results"
-    DLQ = "dlq"
-    AUDIT = "audit"
-    DECISIONS = "decisions"
-    SIGNALS = "signals"
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What can be read."""
 
 
 app = typer.Typer(add_completion=False)
@@ -36,7 +29,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def tail(
     ctx: typer.Context,
-    kind: Annotated[Kind, typer.Argument(help=f"{', '.join(Kind)}.", show_default=False)],
+    kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS)}.", show_default=False)],
     from_: Annotated[
         str | None,
         typer.Option(
@@ -50,26 +43,36 @@ def tail(
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after so many records.")] = None,
 ) -> None:
     """Show decoded records as JSON lines (at a terminal: indented)."""
+    wanted = _kind(kind)
     settings = loaded_settings(ctx).settings
     start = start_from(from_ or ("latest" if follow else "earliest"), now_ms())
-    spans = _spans(kind, settings, start)
+    spans = reading.spans(settings, _topics(wanted, settings), start)
+    _warn_of_unknown_task(task, settings)
     with closing(reading.read(settings, spans, follow=follow)) as records:
-        for number, record in enumerate(islice(_about(kind, records, task), limit)):
+        for number, record in enumerate(islice(_about(wanted, records, task), limit)):
             output.emit_record(lines.as_line(record), first=number == 0)
 
 
-def _spans(kind: Kind, settings: Settings, start: Start) -> list[Span]:
-    topics = _topics(kind, settings)
-    found = reading.spans(settings, topics, start, optional=topics if kind is Kind.SIGNALS else ())
-    if not found:
-        raise ConfigError(f"There is no topic {', '.join(topics)}: the signals service has not made it yet.")
-    return found
+def _kind(word: str) -> Kind:
+    for each in KINDS:
+        if word == each:
+            return each
+    if word == "signals":
+        raise ConfigError("Windowed signals are not in this version: there is no topic of them to read.")
+    raise typer.BadParameter(f"there is no kind {word!r}{did_you_mean(word, KINDS)}", param_hint="KIND")
+
+
+def _warn_of_unknown_task(task: str | None, settings: Settings) -> None:
+    """Records may be about a task that is gone, so they are looked for all the same."""
+    known = results_topics_by_task(settings)
+    if task is not None and known and task not in known:
+        output.noted(f"There is no task {task!r} in {settings.tasks.path}{did_you_mean(task, known)}.")
 
 
 def _topics(kind: Kind, settings: Settings) -> list[str]:
-    own = results_topics(settings) if kind is Kind.RESULTS else []
-    return [*lines.topics_of(kind.value, settings), *own]
+    own = results_topics(settings) if kind == "results" else []
+    return [*lines.topics_of(kind, settings), *own]
 
 
 def _about(kind: Kind, records: Iterable[Record], task: str | None) -> Iterator[Record]:
-    return (record for record in records if task is None or lines.about(kind.value, record)[1] == task)
+    return (record for record in records if task is None or lines.about(kind, record)[1] == task)

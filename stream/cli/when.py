@@ -18,8 +18,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def start_from(text: str, now: int) -> Start:
+def start_from(text: str, now: int, expected: str = _EXPECTED) -> Start:
     """What a person wrote. now: milliseconds since 1970. A time without a zone is local time.
+
+    expected: what the command takes, for the message.
 
     Raises typer.BadParameter for anything else.
     """
@@ -34,4 +36,4 @@ def start_from(text: str, now: int) -> Start:
     try:
         return Start("time", max(0, int(datetime.fromisoformat(word).timestamp() * 1000)))
     except (ValueError, OverflowError, OSError):
-        raise typer.BadParameter(f"{text!r} is not {_EXPECTED}") from None
+        raise typer.BadParameter(f"{text!r} is not {expected}") from None

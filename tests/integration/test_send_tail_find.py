@@ -91,6 +91,14 @@ def test_tail_shows_one_task_and_ends_at_the_limit(llm_stream: CommandLine):
     assert len(llm_stream("tail", "requests", "--task", "greet", "--limit", "2").lines) == 2
 
 
+def test_tail_for_a_task_that_is_not_there_says_so(llm_stream: CommandLine, tmp_path: Path):
+    (tmp_path / "prompts" / "greet").mkdir(parents=True)
+    (tmp_path / "prompts" / "greet" / "task.toml").write_text('model = "x:y"\n')
+    ran = CommandLine(tmp_path, llm_stream.settings, tmp_path / "prompts")("tail", "results", "--task", "gret")
+    assert (ran.exit_code, ran.stdout) == (0, "")
+    assert "did you mean greet?" in ran.stderr
+
+
 def test_tail_starts_where_it_is_told_to(llm_stream: CommandLine):
     llm_stream("send", "greet", stdin='{"input": 1, "key": "k"}\n{"input": 2, "key": "k"}\n')
     assert [line["value"] for line in llm_stream("tail", "requests", "--from", "1").lines] == [2]

@@ -139,3 +139,22 @@ def test_python_m_stream_is_the_command_line():
         [sys.executable, "-m", "stream", "--version"], capture_output=True, text=True, timeout=60, env=dict(os.environ)
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("tail", "requests", "--limit", "0"), "it must be 1 or more"),
+        (("tail", "requests", "--limit", "x"), "it must be a whole number"),
+        (("simulator", "--port", "99999"), "it must be 65535 or less"),
+        (("reconcile", "--wait-s", "x"), "it must be a number"),
+        (("tail", "result"), "there is no kind 'result' (did you mean results?)"),
+        (("tail", "signals"), "not in this version"),
+        (("reconcile", "--from", "1m", "--to", "2h"), "--from 1m is not before --to 2h"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_in_a_sentence_of_ours(arguments, said):
+    ran = CliRunner().invoke(app, arguments)
+    assert ran.exit_code == 2
+    assert said in ran.stderr
+    assert "Input should" not in ran.stderr

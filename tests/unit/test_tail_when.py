@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import typer
 
+from stream.cli.moments import moment_ms
 from stream.cli.when import start_from
 from stream.kafka.reading import EARLIEST, LATEST, Start
 
@@ -38,3 +39,11 @@ def test_a_time_without_a_zone_is_local_time():
 def test_anything_else_is_wrong_usage_with_examples(text: str):
     with pytest.raises(typer.BadParameter, match="-1h"):
         start_from(text, NOW_MS)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "latest", "1042"])
+def test_where_only_times_are_taken_nothing_else_is_offered(text: str):
+    with pytest.raises(typer.BadParameter, match="how long ago") as refused:
+        moment_ms(text, NOW_MS)
+    assert "earliest" not in str(refused.value)
+    assert "offset" not in str(refused.value)
