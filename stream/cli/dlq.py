@@ -73,7 +73,7 @@ def show(ctx: typer.Context, dead_letter_id: Id, as_json: Json = False) -> None:
     if why_not is not None:
         output.noted(f"It can't be sent again as it is. {why_not}")
     elif not after.waiting:
-        output.say("Send it again:")
+        output.say("Send it again (--why may be left out):")
         output.command(f"llm-stream dlq replay {letter.id} --why '...'")
 
 

@@ -65,6 +65,7 @@ def _tell(trace: Trace, from_: str) -> None:
         outcomes = counted(len(trace.elsewhere), "outcome")
         output.noted(f"Of other groups, or of requests that are gone: {outcomes}.")
     output.say(f"({looked})", "dim")
+    output.say("--json shows the records as they are, with input and output.", "dim")
 
 
 def _row(found: Found) -> tuple[str, str, str]:

@@ -55,7 +55,7 @@ def simulator(
     try:
         _run(_serve(server, len(played.faults)))
     except DependencyError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(f"{error} --port takes another port; --port 0 takes any free one.", err=True)
         raise typer.Exit(3) from None
 
 

@@ -27,7 +27,8 @@ def try_(
         str,
         typer.Argument(
             metavar="INPUT",
-            help="A file (JSON, or JSON lines: the first), - for stdin, or JSON. Default: the task's first example.",
+            help="A file (JSON, or JSON lines: the first), - for stdin, or JSON. Default: the first line of "
+            "examples/requests/TASK.jsonl, of TASK/examples.jsonl, or (where it is the only task) of requests.jsonl.",
             show_default=False,
         ),
     ] = "",

@@ -117,7 +117,7 @@ def _fault(entry: Any, where: str, kinds: Mapping[str, frozenset[str]]) -> Fault
 
 def _suggestion(word: str, known: Any) -> str:
     close = get_close_matches(word, list(known), n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""
+    return f" (did you mean `{close[0]}`?)" if close else ""
 
 
 @dataclass(slots=True)

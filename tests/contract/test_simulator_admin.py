@@ -203,7 +203,7 @@ def test_the_command_ends_with_two_and_names_the_mistake(tmp_path: Path) -> None
     script.write_text('[[fault]]\nkind = "hang"\n[[fault]]\nkind = "cut"\nform_s = 3\n')
     result = CliRunner().invoke(command, ["--script", str(script)])
     assert result.exit_code == 2
-    for words in ("bad.toml", "[[fault]] 2", "unknown key `form_s`", "did you mean `from_s`"):
+    for words in ("bad.toml", "[[fault]] 2", "unknown key `form_s`", "(did you mean `from_s`?).\n"):
         assert words in result.output
 
 
@@ -213,6 +213,7 @@ def test_the_command_ends_with_three_if_the_port_is_taken() -> None:
         result = CliRunner().invoke(command, ["--port", str(port)])
     assert result.exit_code == 3
     assert f"can't listen on 127.0.0.1:{port}" in result.output
+    assert "--port 0" in result.output
 
 
 def test_the_command_says_where_it_is_and_ends_with_zero_on_sigterm() -> None:

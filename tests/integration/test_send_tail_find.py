@@ -127,6 +127,7 @@ def test_everything_about_an_id_is_found(llm_stream: CommandLine):
     outcome(llm_stream, topics.audit, first)
     ran = llm_stream("find", "r-1", "--json")
     assert sorted(asked["status"] for asked in ran.json["requests"]) == ["completed", "dead_lettered"]
+    assert "value" in ran.json["requests"][0]["request"]
     assert len(ran.json["audit"]) == 1
     told = llm_stream("find", "r-1")
     assert [word in told.stdout for word in ("result", "dead letter", "audit copy")] == [True, True, True]

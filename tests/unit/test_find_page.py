@@ -39,6 +39,11 @@ def test_at_80_columns_lines_break_between_pairs_only(found, monkeypatch, capsys
     assert any("llm-stream dlq show 2:9" in line for line in told)
 
 
+def test_where_input_and_output_are_shown_is_said_last(found, capsys):
+    _tell(found, "earliest")
+    assert "--json shows" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_piped_a_record_is_a_line(found, capsys):
     _tell(found, "earliest")
     lines = capsys.readouterr().out.splitlines()
