@@ -71,6 +71,9 @@ class Ending:
 class Committer(Protocol):
     """Carries out attempts, one at a time, on the caller's thread."""
 
+    beats: int
+    """Grows while it works, also while it waits for a broker: the sign that no call of it hangs."""
+
     def open(self) -> None:
         """Get ready: end what an earlier process with our id left open. Raises as `attempt` does."""
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from stream.core.offsets import DoneMap, encode_map
 from stream.kafka.assignment import Assignment, member_of
-from stream.kafka.attempts import Attempt, Committer, Ending, Result, Settled
+from stream.kafka.attempts import Attempt, Ending, Result, Settled
+from stream.kafka.carrier import Carrier
 from stream.kafka.partition import Partition
 from stream.kafka.refusals import Refusals
-from stream.kafka.threads import Serial
 from stream.telemetry.watch import Watch
 
 MAX_OUTCOMES = 1_000
@@ -46,7 +46,7 @@ class _Batch:
 class Commits:
     """The commit loop. `run` it as a task.
 
-    thread: where the committer may block. hash_of: the topic hash of a request topic, for a partition that wasn't given
+    hash_of: the topic hash of a request topic, for a partition that wasn't given
     one with its start. on_committed: told of each partition that moved, with its new map. on_room: told once there is
     room again after `full` said that there is none. transactional: whether the group's metadata is needed. quiet:
     whether no call is in flight, so that waiting for more outcomes would gain nothing.
@@ -54,8 +54,7 @@ class Commits:
 
     def __init__(
         self,
-        committer: Committer,
-        thread: Serial,
+        carrier: Carrier,
         assignment: Assignment,
         hash_of: Callable[[str], bytes],
         on_committed: Callable[[Partition, DoneMap], None],
@@ -66,8 +65,7 @@ class Commits:
         transactional: bool,
         quiet: Callable[[], bool],
     ) -> None:
-        self._committer = committer
-        self._thread = thread
+        self._carrier = carrier
         self._assignment = assignment
         self._hash_of = hash_of
         self._on_committed = on_committed
@@ -124,7 +122,7 @@ class Commits:
             await self._close()
 
     async def _run(self) -> None:
-        await self._thread.run(self._committer.open)
+        await self._carrier.open()
         failures = 0
         while True:
             await self._wake.wait()
@@ -155,15 +153,14 @@ class Commits:
                 try:
                     await asyncio.wait_for(self._moved.wait_for(lambda: not self._holds(partitions)), patience_s)
                 except TimeoutError:
-                    self._committer.let_go()
+                    self._carrier.let_go()
                     await self._moved.wait_for(lambda: not self._holds(partitions))
         self._drop_dead()
         self._tell_room()
 
     async def stop(self, timeout_s: float) -> bool:
         """End the committer and its thread; whether it ended in time."""
-        self._committer.let_go()
-        return await self._thread.stop(self._committer.close, timeout_s)
+        return await self._carrier.stop(timeout_s)
 
     def _holds(self, partitions: Sequence[Partition]) -> bool:
         return self._open is not None and self._open.holds(partitions)
@@ -255,10 +252,10 @@ class Commits:
         """How the attempt ended; it is open until then, or until it was let go of."""
         self._open = batch
         try:
-            ending = await self._thread.run(lambda: self._committer.attempt(attempt))
+            ending = await self._carrier.attempt(attempt)
             while ending.result is Result.UNKNOWN:
                 await self._close()
-                ending = await self._thread.run(lambda: self._committer.resolve(attempt))
+                ending = await self._carrier.resolve(attempt)
         finally:
             self._open = None
         return ending

@@ -53,6 +53,7 @@ class TransactionalCommitter:
         self._unanswered_at_s: float | None = None
         """When we last gave up waiting for a new epoch: the request may arrive late, and fence ourselves."""
         self._letting_go = threading.Event()
+        self.beats = 0
 
     def open(self) -> None:
         """At once, not at the first attempt: until its own open transaction is ended, a restarted worker would wait for
@@ -102,6 +103,7 @@ class TransactionalCommitter:
         """A new producer, which ends what an earlier one with this id left open; asks on while no broker answers."""
         producer = self._make()
         while not self._letting_go.is_set():
+            self.beats += 1
             try:
                 producer.init_transactions(CALL_S)
             except KafkaException as error:
@@ -136,6 +138,7 @@ class TransactionalCommitter:
     def _until_answered(self, call: Callable[[], object]) -> None:
         """Ask again while librdkafka says that asking again resumes, and nobody wants the partitions back."""
         while True:
+            self.beats += 1
             try:
                 call()
             except KafkaException as error:
@@ -176,6 +179,7 @@ class TransactionalCommitter:
         if self._producer is None and self._opened() is None:
             return Ending(Result.UNKNOWN, reason)
         while not self._letting_go.is_set():
+            self.beats += 1
             ours = [offset for offset in attempt.offsets if attempt.still_ours(offset[0])]
             try:
                 found = self._lookup([partition for partition, _, _ in ours])

@@ -25,6 +25,7 @@ class PlainCommitter:
         self._commit = commit
         self._producer: Producer | None = None
         self._letting_go = threading.Event()
+        self.beats = 0
 
     def open(self) -> None:
         """Nothing is ever left open without transactions."""
@@ -41,6 +42,7 @@ class PlainCommitter:
         try:
             self._publish(fresh, deliveries)
             reach("produced")
+            self.beats += 1
             if not deliveries.refused:
                 self._commit(attempt.offsets)
         except KafkaException as error:
@@ -69,6 +71,7 @@ class PlainCommitter:
         producer = self._producer = self._producer or self._make()
         produce_all(producer, parcels, deliveries)
         while producer.flush(0.5):
+            self.beats += 1
             if self._letting_go.is_set():
                 self._producer = None
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001

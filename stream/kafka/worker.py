@@ -18,6 +18,7 @@ from stream.core.offsets import Delivery, DoneMap, topic_hash
 from stream.core.records import Record
 from stream.kafka.assignment import Assignment, TopicPartition
 from stream.kafka.budget import Budget
+from stream.kafka.carrier import Carrier
 from stream.kafka.commits import Commits
 from stream.kafka.failpoints import reach
 from stream.kafka.flow import Flow
@@ -62,8 +63,11 @@ class Worker:
             admissions=parts.admissions,
         )
         self._commits = self._flow.commits = Commits(
-            parts.make_committer(self._commit_as_member),
-            parts.make_thread("committer"),
+            Carrier(
+                lambda: parts.make_committer(self._commit_as_member),
+                lambda: parts.make_thread("committer"),
+                parts.watch,
+            ),
             self._assignment,
             lambda topic: topic_hash(parts.topic_ids().get(topic), topic),
             self._committed,

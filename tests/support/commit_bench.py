@@ -9,6 +9,7 @@ from stream.core.offsets import Delivery, DoneMap, OffsetTracker, decode_map, to
 from stream.core.records import Outgoing
 from stream.kafka.assignment import Assignment, TopicPartition
 from stream.kafka.attempts import Attempt, Ending, Parcel, Result, Settled
+from stream.kafka.carrier import Carrier
 from stream.kafka.commits import Commits
 from stream.kafka.partition import Partition, Phase
 from stream.telemetry.watch import Watch
@@ -28,6 +29,7 @@ class ScriptedCommitter:
         self.attempts: list[Attempt] = []
         self.resolved: list[Attempt] = []
         self.let_go_of = 0
+        self.beats = 0
         self.on_let_go: Callable[[], None] = lambda: None
 
     def open(self) -> None:
@@ -87,6 +89,7 @@ class Bench:
 
     def __init__(self, *, transactional: bool = True, quiet: bool = True, interval_s: float = 0.1) -> None:
         self.committer = ScriptedCommitter()
+        self.made = 0
         self.thread = OnTheLoop()
         self.assignment = Assignment()
         self.assignment.metadata = MEMBER
@@ -95,8 +98,7 @@ class Bench:
         self.moved: list[tuple[int, DoneMap]] = []
         self.room_told = 0
         self.commits = Commits(
-            self.committer,
-            self.thread,  # type: ignore[arg-type]
+            Carrier(self._committer_made, self._thread_made, self.told),
             self.assignment,
             lambda _: TOPIC,
             self._committed,
@@ -111,6 +113,13 @@ class Bench:
         self.moved.append((partition.id.partition, done))
         if partition.tracker is not None:
             partition.tracker.acknowledge(done)
+
+    def _committer_made(self) -> ScriptedCommitter:
+        self.made += 1
+        return self.committer
+
+    def _thread_made(self) -> Any:
+        return self.thread
 
     def _room_again(self) -> None:
         assert not self.commits.full

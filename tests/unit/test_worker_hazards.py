@@ -9,6 +9,7 @@ from stream.core.records import Record
 from stream.core.starting import PartitionFacts, Start, judge
 from stream.kafka.assignment import Assignment, TopicPartition
 from stream.kafka.attempts import Attempt, Ending, Parcel, Result, Settled
+from stream.kafka.carrier import Carrier
 from stream.kafka.commits import Commits
 from stream.kafka.partition import Item, Partition, Phase
 from stream.kafka.scheduler import Scheduler
@@ -98,6 +99,8 @@ async def test_progress_in_an_old_topic_is_never_committed_under_the_new_topics_
     attempts: list[Attempt] = []
 
     class Committer:
+        beats = 0
+
         def open(self) -> None: ...
 
         def attempt(self, attempt: Attempt) -> Ending:
@@ -119,8 +122,7 @@ async def test_progress_in_an_old_topic_is_never_committed_under_the_new_topics_
             return True
 
     commits = Commits(
-        Committer(),
-        AtOnce(),
+        Carrier(Committer, AtOnce, Watch()),  # type: ignore[arg-type]
         assignment,
         lambda topic: topic_hash("new", topic),
         lambda partition, done: None,

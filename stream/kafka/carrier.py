@@ -1,0 +1,84 @@
+"""The committer on its thread, as the event loop sees it. A call that hangs is given up, with thread and producer.
+
+librdkafka promises that a call ends after the time it is given. It was seen not to: after answers had been lost,
+`send_offsets_to_transaction` waited for ever, without a deadline. A worker that waited with it would stand still, its
+partitions never released, though everything else was well again (ADR 14).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from stream.kafka.attempts import Attempt, Committer, Ending, Result
+from stream.kafka.threads import Serial
+from stream.telemetry.watch import Watch
+
+T = TypeVar("T")
+
+LOOK_S = 1.0
+HUNG_LOOKS = 40
+"""So many looks without a sign of life are a hang: a healthy committer gives one every few seconds (at least once:
+every 30 at most). Looks, not seconds: a process that was frozen must not take its own sleep for the committer's."""
+
+
+class Carrier:
+    """Carries out attempts, one at a time; see the module.
+
+    make_committer, make_thread: new ones, at first and in place of those that hang.
+    """
+
+    def __init__(
+        self, make_committer: Callable[[], Committer], make_thread: Callable[[], Serial], watch: Watch
+    ) -> None:
+        self._make_committer = make_committer
+        self._make_thread = make_thread
+        self._watch = watch
+        self._committer = make_committer()
+        self._thread = make_thread()
+
+    async def open(self) -> None:
+        """Get ready. Raises as `Committer.open` does."""
+        await self._asked(lambda committer: committer.open())
+
+    async def attempt(self, attempt: Attempt) -> Ending:
+        """Publish and commit. Raises as `Committer.attempt` does."""
+        return await self._asked(lambda committer: committer.attempt(attempt)) or _HUNG
+
+    async def resolve(self, attempt: Attempt) -> Ending:
+        """The fate of an attempt that ended UNKNOWN. Raises as `Committer.resolve` does."""
+        return await self._asked(lambda committer: committer.resolve(attempt)) or _HUNG
+
+    def let_go(self) -> None:
+        """Make a running attempt end soon."""
+        self._committer.let_go()
+
+    async def stop(self, timeout_s: float) -> bool:
+        """End the committer and its thread; whether it ended in time."""
+        self._committer.let_go()
+        return await self._thread.stop(self._committer.close, timeout_s)
+
+    async def _asked(self, call: Callable[[Committer], T]) -> T | None:
+        """What the call gives; None if it hangs and was given up."""
+        committer = self._committer
+        future = asyncio.ensure_future(self._thread.run(lambda: call(committer)))
+        beats, silent = committer.beats, 0
+        try:
+            while not (await asyncio.wait({future}, timeout=LOOK_S))[0]:
+                beats, silent = committer.beats, silent + 1 if committer.beats == beats else 0
+                if silent >= HUNG_LOOKS:
+                    self._give_up(committer)
+                    return None
+            return future.result()
+        finally:
+            future.cancel()
+
+    def _give_up(self, committer: Committer) -> None:
+        """The next call is a new committer's. Its producer ends what the old one has open; if the old call comes back
+        after all, it was let go of: it makes no producer any more, and nobody hears what it says."""
+        committer.let_go()
+        self._committer = self._make_committer()
+        self._thread = self._make_thread()
+        self._watch.trouble("a call to Kafka's client library hangs; it is given up, and a new producer goes on")
+
+
+_HUNG = Ending(Result.UNKNOWN, "the call hung")
