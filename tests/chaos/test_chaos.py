@@ -113,7 +113,7 @@ def test_sigterm_while_a_worker_waits_for_a_broker_ends_it_with_0(tmp_path: Path
     topics = Topics("requests", "results", "dlq", "audit", "decisions", PARTITIONS)
     with Fleet(tmp_path, f"127.0.0.1:{free_port()}", "http://127.0.0.1:1", topics, "nobody") as fleet:
         waiting = fleet.start().child
-        wait_until(lambda: "Waiting for it" in waiting.output, 60, lambda: waiting.output)
+        wait_until(lambda: "The worker waits" in waiting.output, 60, lambda: waiting.output)
         waiting.terminate()
         assert waiting.wait(10) == 0, waiting.output
 
