@@ -75,11 +75,11 @@ class Commits:
         self._transactional = transactional
         self._quiet = quiet
         self._waiting: list[Settled] = []
-        self._refusals = Refusals(self._live, self._wake_up, watch)
         self._starts: dict[Partition, DoneMap] = {}
         self._advanced: set[Partition] = set()
         self._open: _Batch | None = None
         self._wake = asyncio.Event()
+        self._refusals = Refusals(self._live, self._wake.set, self._tell_room, watch)
         self._moved = asyncio.Condition()
         self._waiting_bytes = 0
         self._said_full = False
@@ -179,7 +179,7 @@ class Commits:
         self._drop_dead()
         starts, self._starts = self._starts, {}
         advanced, self._advanced = self._advanced, set()
-        suspect = self._refusals.next_suspect(others_wait=bool(self._waiting or starts or advanced))
+        suspect = self._refusals.next_suspect(self._waiting, others_wait=bool(self._waiting or starts or advanced))
         chosen = [suspect] if suspect else self._from_waiting()
         if not (self._waiting or self._refusals.suspects):
             self._wake.clear()
@@ -191,7 +191,7 @@ class Commits:
 
         One whose key has a suspect before it waits for that: requests of a key become visible in order.
         """
-        suspected = self._refusals.suspected_keys()
+        suspected = self._refusals.suspected()
         chosen: list[Settled] = []
         kept: list[Settled] = []
         size = 0
@@ -199,9 +199,11 @@ class Commits:
             if len(chosen) >= MAX_OUTCOMES or size >= MAX_BYTES:
                 kept += self._waiting[number:]
                 break
-            if suspected and (settled.partition, settled.record.key) in suspected:
-                kept.append(settled)
-                continue
+            if suspected and settled.record.key is not None:
+                first = suspected.get((settled.partition, settled.record.key))
+                if first is not None and first < settled.record.offset:
+                    kept.append(settled)
+                    continue
             chosen.append(settled)
             size += settled.size
         self._waiting = kept
@@ -314,10 +316,7 @@ class Commits:
 
     def _is_full(self) -> bool:
         count = len(self._waiting) + len(self._refusals)
-        return count >= MAX_WAITING_OUTCOMES or self._waiting_bytes >= MAX_WAITING_BYTES
-
-    def _wake_up(self) -> None:
-        self._wake.set()
+        return count >= MAX_WAITING_OUTCOMES or self._waiting_bytes + self._refusals.size_bytes >= MAX_WAITING_BYTES
 
     def _tell_room(self) -> None:
         if self._said_full and not self._is_full():

@@ -176,11 +176,8 @@ class Holdings:
         return cancelled
 
     async def _start(self, partitions: list[Partition]) -> None:
-        """Judge partitions until the broker has answered, and begin those that may."""
-        while True:
-            partitions = [p for p in partitions if self.live(p)]
-            if not partitions:
-                return
+        """Judge partitions until the broker has answered for each, and begin those that may."""
+        while partitions := [p for p in partitions if self.live(p)]:
             ids = [p.id for p in partitions]
             topic_ids = self._parts.topic_ids()
             for partition in partitions:
@@ -188,13 +185,20 @@ class Holdings:
             try:
                 verdicts = await self._starting.run(lambda ids=ids: self._parts.judge(ids))  # type: ignore[misc]
             except (KafkaException, LlmStreamError) as error:
-                self._watch.trouble(f"where to start {', '.join(map(str, ids))} could not be found out yet: {error}")
+                self._not_yet(partitions, str(error))
                 await asyncio.sleep(_AGAIN_S)
-            else:
-                break
-        for partition in partitions:
-            if self.live(partition):
-                self._follow(partition, verdicts[partition.id])
+                continue
+            for partition in partitions:
+                if partition.id in verdicts and self.live(partition):
+                    self._follow(partition, verdicts[partition.id])
+            partitions = [p for p in partitions if p.id not in verdicts]
+            if partitions:
+                self._not_yet(partitions, "their broker doesn't answer")
+                await asyncio.sleep(_AGAIN_S)
+
+    def _not_yet(self, partitions: Sequence[Partition], why: str) -> None:
+        names = ", ".join(str(p.id) for p in partitions)
+        self._watch.trouble(f"where to start {names} could not be found out yet: {why}")
 
     def _tell_begun(self) -> None:
         """All that began in the same turn of the loop, at once: a worker with hundreds of partitions says one line."""

@@ -19,10 +19,11 @@ class Parts:
     """`app` wires it.
 
     make_intake: a member of the group that reports to the given owner. make_committer: given how to commit offsets as
-    that member (at least once needs it). judge: where partitions start (blocking; raises KafkaException or one of our
-    errors while the broker can't be asked). admissions: gates by provider name. topic_ids: of the request topics, as
-    they are now. broker_answers: whether one does, within seconds (blocking). holds_no_record: whether a range that
-    was passed over is empty indeed (blocking; raises KafkaException); None where reading can't skip.
+    that member (at least once needs it). judge: where partitions start, as far as their brokers answer (blocking;
+    raises KafkaException or one of our errors while none can be asked). admissions: gates by provider name. topic_ids:
+    of the request topics, as they are now. broker_answers: whether one does, within seconds (blocking).
+    holds_no_record: whether a range that was passed over is empty indeed (blocking; raises KafkaException); None where
+    reading can't skip.
     """
 
     make_intake: Callable[[Assignment, Owner], Reader]

@@ -7,7 +7,7 @@ it, the others follow. Requests of a key keep their order among suspects.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Sequence
 
 from stream.kafka.attempts import Settled
 from stream.kafka.partition import Partition
@@ -19,12 +19,24 @@ REFUSING_AT = 3
 
 
 class Refusals:
-    """See the module. live: whether a partition's epoch is still ours. wake: has the next attempt made."""
+    """See the module. `size_bytes`: what they take.
 
-    def __init__(self, live: Callable[[Partition], bool], wake: Callable[[], None], watch: Watch) -> None:
+    live: whether a partition's epoch is still ours. wake: has the next attempt made. on_dropped: told when a probe has
+    dropped what belongs to ended epochs.
+    """
+
+    def __init__(
+        self,
+        live: Callable[[Partition], bool],
+        wake: Callable[[], None],
+        on_dropped: Callable[[], None],
+        watch: Watch,
+    ) -> None:
         self._live = live
         self._wake = wake
+        self._on_dropped = on_dropped
         self._watch = watch
+        self.size_bytes = 0
         self._suspects: list[Settled] = []
         self._suspects_turn = True
         self._aside: list[Settled] = []
@@ -39,27 +51,46 @@ class Refusals:
         """How many wait for an attempt of their own."""
         return len(self._suspects)
 
-    def suspected_keys(self) -> Collection[tuple[Partition, bytes]]:
-        """Keys whose later outcomes must wait for a suspect."""
-        return {(settled.partition, settled.record.key) for settled in self._suspects if settled.record.key}
+    def suspected(self) -> dict[tuple[Partition, bytes], int]:
+        """The first suspect's offset of each key: what comes later in that key must wait for it."""
+        first: dict[tuple[Partition, bytes], int] = {}
+        for settled in self._suspects:
+            if settled.record.key is not None:
+                place = settled.partition, settled.record.key
+                first[place] = min(settled.record.offset, first.get(place, settled.record.offset))
+        return first
 
     def refusing_topics(self) -> set[str]:
         """Topics of which so many outcomes were refused that it isn't about a single record."""
         counts = Counter(settled.topic for settled in self._aside)
         return {topic for topic, count in counts.items() if count >= REFUSING_AT}
 
-    def next_suspect(self, *, others_wait: bool) -> Settled | None:
-        """The next suspect; where others wait too, in turn with them: what is refused must not hold up what isn't."""
-        self._suspects_turn = not self._suspects_turn
-        return self._suspects.pop(0) if self._suspects and (self._suspects_turn or not others_wait) else None
+    def next_suspect(self, others: Sequence[Settled], *, others_wait: bool) -> Settled | None:
+        """The next suspect that no earlier outcome of its key waits with; None if there is none.
 
-    def suspect(self, outcomes: Iterable[Settled]) -> None:
+        others: outcomes that wait and are no suspects. others_wait: whether something else than suspects could be
+        attempted now: then it goes in turn, for what is refused must not hold up what isn't.
+        """
+        self._suspects_turn = not self._suspects_turn
+        if not self._suspects or (others_wait and not self._suspects_turn):
+            return None
+        keyed = {(other.partition, other.record.key): other.record.offset for other in reversed(others)}
+        for number, suspect in enumerate(self._suspects):
+            earlier = keyed.get((suspect.partition, suspect.record.key)) if suspect.record.key is not None else None
+            if earlier is None or earlier > suspect.record.offset:
+                self.size_bytes -= suspect.size
+                return self._suspects.pop(number)
+        return None
+
+    def suspect(self, outcomes: Sequence[Settled]) -> None:
         """Try these one by one."""
         self._suspects += outcomes
+        self.size_bytes += sum(settled.size for settled in outcomes)
 
     def put_back(self, outcomes: list[Settled]) -> None:
         """A suspect's attempt failed: in front of the others of its key again."""
         self._suspects = outcomes + self._suspects
+        self.size_bytes += sum(settled.size for settled in outcomes)
 
     def set_aside(self, settled: Settled, reason: str) -> None:
         """Leave it out; it is tried again later."""
@@ -67,6 +98,7 @@ class Refusals:
         settled.partition.uncommitted -= 1
         self._probes.discard(settled)
         self._aside.append(settled)
+        self.size_bytes += settled.size
         self._watch.refused(settled.record, reason)
 
     def published(self, settled: Settled) -> None:
@@ -81,6 +113,7 @@ class Refusals:
         self._suspects = [settled for settled in self._suspects if self._live(settled.partition)]
         self._aside = [settled for settled in self._aside if self._live(settled.partition)]
         self._probes = {settled for settled in self._probes if self._live(settled.partition)}
+        self.size_bytes = sum(settled.size for settled in (*self._suspects, *self._aside))
 
     def _probe_later(self) -> None:
         if self._probing is None:
@@ -89,6 +122,7 @@ class Refusals:
     def _probe(self) -> None:
         self._probing = None
         self.drop_dead()
+        self._on_dropped()
         oldest = {settled.topic: settled for settled in reversed(self._aside)}
         for settled in oldest.values():
             self._probes.add(settled)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from confluent_kafka import KafkaException
+
 from stream.core import headers as names
 from stream.core.offsets import topic_hash
 from stream.core.starting import Accepted, PartitionFacts, Search, Start, Stopped, judge
@@ -42,7 +44,8 @@ class Starter:
         self._now_ms = now_ms
 
     def judge(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Start | Stopped]:
-        """Where each starts. Raises KafkaException, DependencyError or ConfigError when the broker can't be asked."""
+        """Where each starts, as far as their brokers answer. Raises KafkaException, DependencyError or ConfigError when
+        none can be asked."""
         made = decisions.read_all(self._settings)
         accepted = self._acceptances(made)
         highest = _Lazy(self._highest_outcomes)
@@ -62,14 +65,21 @@ class Starter:
         ids = self._topic_ids()
         starts = self._latest_starts(partitions, made) if self._settings.worker.start == "latest" else {}
         facts = {}
+        silent: KafkaException | None = None
         for partition in partitions:
             offset, metadata = committed[partition]
-            low, high = self._offsets.log(partition)
+            try:
+                low, high = self._offsets.log(partition)
+            except KafkaException as error:  # a partition without a leader must not hold back the others
+                silent = error
+                continue
             hashed = topic_hash(ids.get(partition.topic), partition.topic)
             start = min(starts.get(partition, low), high)
             facts[partition] = PartitionFacts(
                 partition.topic, partition.partition, hashed, offset, metadata, low, high, start
             )
+        if silent is not None and not facts:
+            raise silent
         return facts
 
     def _latest_starts(

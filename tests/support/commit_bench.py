@@ -134,11 +134,12 @@ class Bench:
             assert partition.tracker.delivered(offset, 1) is Delivery.RUN
         return partition
 
-    def add(self, partition: Partition, *offsets: int) -> None:
+    def add(self, partition: Partition, *offsets: int, size: int = 0, **of: Any) -> None:
+        """Outcomes; each counts as `size` bytes, if given. of: fields of their records."""
         for offset in offsets:
-            of = record(partition=partition.id.partition, offset=offset, leader_epoch=1)
+            source = record(partition=partition.id.partition, offset=offset, leader_epoch=1, **of)
             outgoing = Outgoing("results", None, str(offset).encode(), ())
-            self.commits.add(Settled(partition, of, Parcel((outgoing,)), outgoing.size_bytes))
+            self.commits.add(Settled(partition, source, Parcel((outgoing,)), size or outgoing.size_bytes))
 
     def published(self, attempt: int = -1) -> list[int]:
         """The offsets whose outcomes an attempt held."""

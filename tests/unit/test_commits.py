@@ -10,7 +10,7 @@ import pytest
 from stream.core.offsets import DoneMap
 from stream.kafka import commits as commits_module
 from stream.kafka.attempts import Attempt, Ending, Result
-from stream.kafka.refusals import REFUSED_AGAIN_S, REFUSING_AT
+from stream.kafka.refusals import REFUSED_AGAIN_S
 from tests.support.commit_bench import ABORTED, COMMITTED, MEMBER, Bench
 from tests.support.virtual_time import run_virtual
 
@@ -235,6 +235,26 @@ async def test_a_suspect_whose_attempt_fails_keeps_its_place_before_the_others_o
     assert [bench.published(number) for number in range(5)] == [[0, 1], [0], [0], [1], [1]]
 
 
+@pytest.mark.parametrize("key", [b"k", b""])
+def test_a_suspect_waits_for_what_came_before_it_in_its_key_and_holds_back_what_comes_after(key: bytes) -> None:
+    """A broker may take a batch to one topic and refuse that to another."""
+    bench = Bench()
+    bench.committer.endings = [Ending(Result.REFUSED, "too large", frozenset({1, 2}))]
+
+    async def main() -> None:
+        partition = bench.partition()
+        async with bench.running():
+            bench.add(partition, 0, 1, key=key)
+            bench.add(partition, 2, key=b"z")
+            bench.add(partition, 3, key=key)
+            await asyncio.sleep(3)
+
+    run_virtual(main())
+    first, *later = (bench.published(number) for number in range(len(bench.committer.attempts)))
+    assert first == [0, 1, 2, 3]
+    assert [offset for attempt in later for offset in attempt if offset != 2] == [0, 1, 3]
+
+
 @simulated
 async def test_a_drain_waits_until_everything_of_its_partitions_is_visible() -> None:
     bench = Bench()
@@ -355,20 +375,33 @@ async def test_a_released_partitions_refused_outcomes_leave_room_at_once() -> No
 
 
 @simulated
-async def test_outcomes_that_are_set_aside_untried_leave_their_bytes() -> None:
+async def test_set_aside_outcomes_take_room_by_their_bytes() -> None:
     bench = Bench()
-    refused = Ending(Result.REFUSED, "too large", frozenset({0}))
-    bench.committer.endings = [refused] * REFUSING_AT
+    bench.committer.endings = [Ending(Result.REFUSED, "too large", frozenset({0}))]
     partition = bench.partition()
     async with bench.running():
-        for offset in range(REFUSING_AT):
-            bench.add(partition, offset)
+        with patch.object(commits_module, "MAX_WAITING_BYTES", 300):
+            bench.add(partition, 0, size=300)
             await asyncio.sleep(1)
-        with patch.object(commits_module, "MAX_WAITING_BYTES", 1):
-            bench.add(partition, 5)
+            assert bench.told.refusals == [0]
             assert bench.commits.full
+
+
+@simulated
+async def test_room_is_told_when_a_probe_finds_a_topic_changed() -> None:
+    """Its partitions' epochs ended, and nobody waited for their release."""
+    bench = Bench()
+    bench.committer.endings = [Ending(Result.REFUSED, "too large", frozenset({0}))]
+    partition = bench.partition()
+    async with bench.running():
+        with patch.object(commits_module, "MAX_WAITING_OUTCOMES", 1):
+            bench.add(partition, 0)
             await asyncio.sleep(1)
-            assert bench.room_told == 1
+            assert bench.commits.full
+            told = bench.room_told
+            bench.assignment.end(partition.id)
+            await asyncio.sleep(REFUSED_AGAIN_S + 1)
+            assert bench.room_told == told + 1
 
 
 @simulated
