@@ -120,7 +120,7 @@ def make(client: type[Any], config: dict[str, Any], *, polled: bool = True) -> A
     def heard(error: KafkaError) -> None:
         words.note(error)
         if told is not None:
-            told(error)
+            told(words.without_secrets(error))
 
     try:
         kind = _with_attributes(client)  # type: ignore[arg-type]  # a class is hashable

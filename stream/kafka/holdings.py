@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from stream.core.errors import LlmStreamError
 from stream.core.offsets import DoneMap, OffsetTracker, topic_hash
@@ -222,6 +222,9 @@ class Holdings:
             try:
                 empty = look is None or await self._gaps.run(lambda: look(partition.id, *gap))
             except KafkaException as error:
+                if error.args[0].code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001  (retention came first)
+                    self.left_the_log(partition.id, f"offsets {gap[0]} to {gap[1] - 1} can't be read any more")
+                    return
                 self._watch.trouble(f"{partition.id}: a gap could not be looked into yet: {error.args[0].str()}")
                 await asyncio.sleep(_AGAIN_S)
                 continue

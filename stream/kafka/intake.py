@@ -113,6 +113,8 @@ class Intake:
         self._stopping = threading.Event()
         self._assigned: set[TopicPartition] = set()
         self._callback_failed: Exception | None = None
+        self._commands_later: list[Callable[[Consumer], None]] = []
+        """What librdkafka refused and must be tried again: after the next poll."""
         self._ends: list[tuple[TopicPartition, int]] = []
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self.ticked_s = time.monotonic()
@@ -138,7 +140,8 @@ class Intake:
                 consumer.resume([Position(partition.topic, partition.partition)])
             except KafkaException as error:  # it would stand paused for ever, and everybody would think that it reads
                 self._owner.trouble(error.args[0])
-                self._assign_again(consumer, partition)
+                self._assignment.end(partition)
+                self.restart(partition)
 
         self._on_live(partition, epoch, start)
 
@@ -155,7 +158,12 @@ class Intake:
     def restart(self, partition: TopicPartition) -> None:
         def again(consumer: Consumer) -> None:
             if partition in self._assigned and not self._assignment.owned(partition):
-                self._assign_again(consumer, partition)
+                try:
+                    self._assign_again(consumer, partition)
+                except KafkaException as error:  # nobody else would try it again, and it is nobody's till then
+                    self._owner.trouble(error.args[0])
+                    self._assignment.end(partition)
+                    self._commands_later.append(again)
 
         self._commands.put(again)
 
@@ -212,6 +220,9 @@ class Intake:
 
     def _serve(self, consumer: Consumer) -> None:
         """Carry out what was asked. A refusal by librdkafka is reported; it concerns partitions that just moved."""
+        again, self._commands_later = self._commands_later, []
+        for command in again:
+            self._commands.put(command)
         while True:
             try:
                 command = self._commands.get_nowait()

@@ -222,6 +222,12 @@ class LastWords:
             text = text.replace(secret, "***")
         return text
 
+    def without_secrets(self, error: KafkaError) -> KafkaError:
+        """The same error, without the secrets that its text may quote."""
+        text = error.str()
+        clean = self.scrubbed(text)
+        return error if clean == text else KafkaError(error.code(), clean, fatal=error.fatal())
+
     def _told(self, heard: _Heard) -> str:
         details = {name: _within_a_sentence(self.scrubbed(text)) for name, text in heard.details.items()}
         kind = heard.kind
