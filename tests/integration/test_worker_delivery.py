@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from stream.kafka.assignment import TopicPartition as Partition
 from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.local import LocalKafka
 from tests.support.in_process_worker import (
+    MakeTopics,
     ScriptedProvider,
     assert_once_each,
     request,
@@ -22,11 +22,9 @@ from tests.support.in_process_worker import (
     settings_for,
     until_visible,
 )
-from tests.support.kafka import Topics, Unsent, create_topic, produce
+from tests.support.kafka import Unsent, create_topic, produce
 from tests.support.topic_reading import read_all
 from tests.support.waiting import wait_until_async
-
-MakeTopics = Callable[..., Topics]
 
 
 async def test_every_request_ends_in_one_result(kafka: LocalKafka, topics: MakeTopics, tmp_path: Path) -> None:

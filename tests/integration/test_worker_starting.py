@@ -1,7 +1,6 @@
 """Where reading starts on a real Kafka: never silently past a record, never silently into work already done."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,10 @@ from stream.kafka import decisions, worker
 from stream.kafka.assignment import TopicPartition as Partition
 from stream.kafka.local import LocalKafka
 from stream.settings import Settings
-from tests.support.in_process_worker import ScriptedProvider, request, running, settings_for, until_visible
+from tests.support.in_process_worker import MakeTopics, ScriptedProvider, request, running, settings_for, until_visible
 from tests.support.kafka import Topics, create_topic, produce
 from tests.support.topic_reading import read_all
 from tests.support.waiting import wait_until_async
-
-MakeTopics = Callable[..., Topics]
 
 
 async def done_once(kafka: LocalKafka, mine: Topics, settings: Settings, count: int) -> None:

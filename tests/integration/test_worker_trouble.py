@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from stream.core.records import ModelCall
 from stream.kafka import refusals
 from stream.kafka.local import LocalKafka
 from tests.support.in_process_worker import (
+    MakeTopics,
     ScriptedProvider,
     assert_once_each,
     request,
@@ -27,11 +27,9 @@ from tests.support.in_process_worker import (
     until_visible,
     with_kafka,
 )
-from tests.support.kafka import Topics, create_topics, produce
+from tests.support.kafka import create_topics, produce
 from tests.support.proxy import ApiKey, KafkaProxy
 from tests.support.waiting import wait_until, wait_until_async
-
-MakeTopics = Callable[..., Topics]
 
 
 async def test_two_workers_with_one_transactional_id_end_with_one_that_says_so(

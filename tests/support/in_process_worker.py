@@ -36,6 +36,10 @@ TASK = 'model = "fake:model-1"\nstructured = "json_schema"\nmax_output_tokens = 
 PROMPT = "# system\n\nAnswer.\n\n# user\n\n<text>{{ text }}</text>\n"
 
 
+MakeTopics = Callable[..., Topics]
+"""The fixture `topics`: makes a test's own, with so many partitions."""
+
+
 def request(id: str, text: str | None = None, key: bytes | None = None, **more: Any) -> Unsent:  # noqa: A002
     """A request of the task `answer`; its text is its id unless given."""
     return Unsent(dumps({"id": id, "task": "answer", "input": {"text": text or id}}), key, id=id, **more)
