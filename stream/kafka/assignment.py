@@ -7,6 +7,7 @@ an outcome of an old one.
 """
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _MAGIC = b"CGMDv2:"
@@ -57,6 +58,10 @@ class Assignment:
     def live(self, partition: TopicPartition, epoch: int) -> bool:
         """Whether this epoch of the partition is still ours."""
         return self._epochs.get(partition) == epoch
+
+    def epochs(self) -> Mapping[TopicPartition, int]:
+        """The current epochs, as they are now."""
+        return self._epochs.copy()
 
     def owned(self, partition: TopicPartition) -> bool:
         """Whether any epoch of the partition is current."""

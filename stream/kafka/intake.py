@@ -38,6 +38,7 @@ Commit = tuple[TopicPartition, int, str]
 
 
 RebalanceCallback = Callable[[Consumer, list[Position]], None]
+_Command = Callable[[Consumer], None]
 MakeConsumer = Callable[[Callable[[KafkaError], None]], Consumer]
 """Makes a member of the group, given whom to tell of errors (librdkafka's `error_cb`, called inside `poll`)."""
 
@@ -108,12 +109,15 @@ class Intake:
         self._topics = list(topics)
         self._assignment = assignment
         self._owner = owner
-        self._commands: queue.SimpleQueue[Callable[[Consumer], None]] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
+        self._to_commit: queue.SimpleQueue[_Command] = queue.SimpleQueue()
+        """Commits are served inside a rebalance callback too. Nothing else is: a partition that began there would get
+        records that the same poll had read before."""
         self._untaken = threading.Semaphore(MAX_BATCHES_UNTAKEN)
         self._stopping = threading.Event()
         self._assigned: set[TopicPartition] = set()
         self._callback_failed: Exception | None = None
-        self._commands_later: list[Callable[[Consumer], None]] = []
+        self._commands_later: list[_Command] = []
         """What librdkafka refused and must be tried again: after the next poll."""
         self._ends: list[tuple[TopicPartition, int]] = []
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -180,7 +184,7 @@ class Intake:
             refused = [result.error for result in results if result.error]
             answer.set_exception(KafkaException(refused[0])) if refused else answer.set_result(None)
 
-        self._commands.put(send)
+        self._to_commit.put(send)
         return answer
 
     def _on_live(self, partition: TopicPartition, epoch: int, act: Callable[[Consumer], None]) -> None:
@@ -200,6 +204,7 @@ class Intake:
     def _read_until_trouble(self) -> None:
         """One consumer's life: until told to stop, or until `poll` raises, after which it is made anew."""
         consumer = self._make(self._owner.trouble)
+        self._ends.clear()
         consumer.subscribe(
             self._topics,
             on_assign=self._never_raising(self._on_assign),
@@ -223,9 +228,13 @@ class Intake:
         again, self._commands_later = self._commands_later, []
         for command in again:
             self._commands.put(command)
+        self._serve_from(self._commands, consumer)
+        self._serve_from(self._to_commit, consumer)
+
+    def _serve_from(self, commands: "queue.SimpleQueue[_Command]", consumer: Consumer) -> None:
         while True:
             try:
-                command = self._commands.get_nowait()
+                command = commands.get_nowait()
             except queue.Empty:
                 return
             try:
@@ -234,6 +243,7 @@ class Intake:
                 self._owner.trouble(error.args[0])
 
     def _poll(self, consumer: Consumer) -> None:
+        before = self._assignment.epochs()
         message = consumer.poll(POLL_S)
         if self._callback_failed is not None:
             failure, self._callback_failed = self._callback_failed, None
@@ -243,6 +253,12 @@ class Intake:
             return
         batch = [record for m in (message, *consumer.consume(MAX_BATCH - 1, 0)) if (record := self._record(m))]
         ends, self._ends = self._ends, []
+        # A callback inside of this poll may have ended epochs and begun new ones: what was read is of the old ones.
+        now = self._assignment.epochs()
+        if now != before:
+            same = {partition for partition, epoch in before.items() if now.get(partition) == epoch}
+            batch = [record for record in batch if TopicPartition(record.topic, record.partition) in same]
+            ends = [end for end in ends if end[0] in same]
         if batch:
             while not self._untaken.acquire(timeout=1):
                 if self._stopping.is_set():
@@ -331,7 +347,7 @@ class Intake:
             while not released.wait(0.005):
                 self._tick(consumer)
                 if consumer is not None:
-                    self._serve(consumer)
+                    self._serve_from(self._to_commit, consumer)
         for partition in partitions:
             self._assignment.end(partition)
             self._assigned.discard(partition)
