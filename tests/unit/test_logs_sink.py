@@ -31,12 +31,19 @@ def losses() -> Losses:
 
 
 @pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    ends = os.pipe()
+def pipe() -> Iterator[list[int]]:
+    """Read end, write end; `shut` one, and its place holds -1."""
+    ends = list(os.pipe())
     yield ends
-    for end in ends:
-        with suppress(OSError):  # the test closed it
-            os.close(end)
+    for place, end in enumerate(ends):
+        if end >= 0:
+            shut(ends, place)
+
+
+def shut(ends: list[int], place: int) -> None:
+    """Close an end, once: a second time its number may be somebody else's, a client library's thread for example."""
+    os.close(ends[place])
+    ends[place] = -1
 
 
 def sink_to(fd: int | None, losses: Losses) -> LineSink:
@@ -60,7 +67,7 @@ def test_a_reader_that_stands_still_holds_nobody_up(pipe, losses):
         sink.write(LINE)
     assert time.process_time() - started_s < 5
     assert 0 < losses.lines < lines
-    os.close(pipe[0])
+    shut(pipe, 0)
     sink.close()
 
 
@@ -78,12 +85,12 @@ def test_what_was_lost_is_said_once_lines_go_through_again(pipe, losses):
         return sum(int(lines) for lines in re.findall(rb"(\d+) lost\n", read)) == losses.lines
 
     wait_until(all_said, 10, "the loss wasn't said", every_s=0.001)
-    os.close(pipe[0])
+    shut(pipe, 0)
     sink.close()
 
 
 def test_a_reader_that_is_gone_costs_lines_and_nothing_else(pipe, losses):
-    os.close(pipe[0])
+    shut(pipe, 0)
     sink = sink_to(pipe[1], losses)
     for _ in range(10):
         sink.write(LINE)
@@ -148,7 +155,7 @@ def test_a_line_after_the_end_is_counted(pipe, losses):
 
 def test_closing_the_descriptor_elsewhere_does_not_lead_lines_astray(pipe, losses, tmp_path):
     sink = sink_to(pipe[1], losses)
-    os.close(pipe[1])
+    shut(pipe, 1)
     other = os.open(tmp_path / "other", os.O_WRONLY | os.O_CREAT)  # likely to get the same number
     sink.write(LINE)
     sink.close()
