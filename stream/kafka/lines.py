@@ -12,7 +12,7 @@ from stream.core.errors import DecodeError
 from stream.core.records import Headers, Record
 from stream.settings import Settings
 
-Kind = Literal["requests", "results", "dlq", "audit", "decisions", "signals"]
+Kind = Literal["requests", "results", "dlq", "audit", "decisions"]
 About = tuple[str | None, str | None]
 """A request id and a task; None where the record doesn't say."""
 
@@ -124,5 +124,4 @@ _ABOUT: Mapping[Kind, Callable[[Record], About]] = {
     "dlq": _of_dead_letter,
     "audit": _of_fields,
     "decisions": _of_decision,
-    "signals": _of_fields,
 }

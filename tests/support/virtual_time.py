@@ -6,7 +6,7 @@ virtual: a coroutine that waits for a socket or a thread is served in real time,
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -82,3 +82,13 @@ def run_virtual(main: Coroutine[Any, Any, T], *, limit_s: float = 86_400.0) -> T
     """
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(limit_s)) as runner:
         return runner.run(main)
+
+
+def simulated(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """A test that lives in virtual time."""
+
+    def run() -> None:
+        run_virtual(test())
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run

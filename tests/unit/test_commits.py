@@ -1,28 +1,14 @@
 """Outcomes on their way to be visible: what an attempt holds, what is tried again, when partitions are released."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
-from unittest.mock import patch
 
 import pytest
 
 from stream.core.offsets import DoneMap
 from stream.kafka import commits as commits_module
 from stream.kafka.attempts import Attempt, Ending, Result
-from stream.kafka.refusals import REFUSED_AGAIN_S
 from tests.support.commit_bench import ABORTED, COMMITTED, MEMBER, Bench
-from tests.support.virtual_time import run_virtual
-
-
-def simulated(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """A test that lives in virtual time."""
-
-    def run() -> None:
-        run_virtual(test())
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+from tests.support.virtual_time import run_virtual, simulated
 
 
 @simulated
@@ -196,66 +182,6 @@ async def test_a_gap_that_was_looked_into_moves_the_commit_without_an_outcome() 
 
 
 @simulated
-async def test_what_the_broker_refuses_is_set_aside_and_the_rest_goes_out() -> None:
-    bench = Bench()
-    bench.committer.endings = [Ending(Result.REFUSED, "too large", frozenset({1}))]
-    partition = bench.partition()
-    async with bench.running():
-        bench.add(partition, 0, 1, 2)
-        await asyncio.sleep(1)
-        assert bench.told.refusals == [1]
-        assert bench.published() == [0, 2]
-        assert bench.maps() == {0: DoneMap(1, 0b10, 1)}
-        await asyncio.sleep(REFUSED_AGAIN_S)
-    assert bench.published() == [1]
-    assert bench.moved[-1] == (0, DoneMap(3, 0, 1))
-
-
-@simulated
-async def test_a_batch_refused_as_a_whole_is_tried_one_by_one() -> None:
-    bench = Bench()
-    whole = Ending(Result.REFUSED, "too large", frozenset({0, 1, 2}))
-    bench.committer.endings = [whole, COMMITTED, Ending(Result.REFUSED, "too large", frozenset({0})), COMMITTED]
-    partition = bench.partition()
-    async with bench.running():
-        bench.add(partition, 0, 1, 2)
-        await asyncio.sleep(1)
-    assert [bench.published(number) for number in range(4)] == [[0, 1, 2], [0], [1], [2]]
-    assert bench.told.refusals == [1]
-
-
-@simulated
-async def test_a_suspect_whose_attempt_fails_keeps_its_place_before_the_others_of_its_key() -> None:
-    bench = Bench()
-    bench.committer.endings = [Ending(Result.REFUSED, "too large", frozenset({0, 1})), ABORTED, COMMITTED, ABORTED]
-    partition = bench.partition()
-    async with bench.running():
-        bench.add(partition, 0, 1)
-        await asyncio.sleep(2)
-    assert [bench.published(number) for number in range(5)] == [[0, 1], [0], [0], [1], [1]]
-
-
-@pytest.mark.parametrize("key", [b"k", b""])
-def test_a_suspect_waits_for_what_came_before_it_in_its_key_and_holds_back_what_comes_after(key: bytes) -> None:
-    """A broker may take a batch to one topic and refuse that to another."""
-    bench = Bench()
-    bench.committer.endings = [Ending(Result.REFUSED, "too large", frozenset({1, 2}))]
-
-    async def main() -> None:
-        partition = bench.partition()
-        async with bench.running():
-            bench.add(partition, 0, 1, key=key)
-            bench.add(partition, 2, key=b"z")
-            bench.add(partition, 3, key=key)
-            await asyncio.sleep(3)
-
-    run_virtual(main())
-    first, *later = (bench.published(number) for number in range(len(bench.committer.attempts)))
-    assert first == [0, 1, 2, 3]
-    assert [offset for attempt in later for offset in attempt if offset != 2] == [0, 1, 3]
-
-
-@simulated
 async def test_a_drain_waits_until_everything_of_its_partitions_is_visible() -> None:
     bench = Bench()
     bench.committer.endings = [ABORTED] * 3
@@ -265,16 +191,6 @@ async def test_a_drain_waits_until_everything_of_its_partitions_is_visible() -> 
         await asyncio.wait_for(bench.commits.drained([draining]), 5)
         assert bench.told.visible == [1]
         await asyncio.wait_for(bench.commits.drained([other]), 5)
-
-
-@simulated
-async def test_a_drain_does_not_wait_for_what_the_broker_refuses() -> None:
-    bench = Bench()
-    bench.committer.endings = [Ending(Result.REFUSED, "too large", frozenset({0}))]
-    partition = bench.partition()
-    async with bench.running():
-        bench.add(partition, 0)
-        await asyncio.wait_for(bench.commits.drained([partition]), 5)
 
 
 @simulated
@@ -353,55 +269,6 @@ async def test_a_released_partitions_outcomes_leave_room_at_once() -> None:
     bench.assignment.end(lost.id)
     await bench.commits.released([lost], 1)
     assert bench.room_told == 1
-
-
-@simulated
-@patch.object(commits_module, "MAX_WAITING_OUTCOMES", 3)
-async def test_a_released_partitions_refused_outcomes_leave_room_at_once() -> None:
-    """They were counted until the next probe, a minute later, and then nobody was told: the worker stood still."""
-    bench = Bench()
-    refused = Ending(Result.REFUSED, "too large", frozenset({0}))
-    bench.committer.endings = [refused] * 3
-    lost = bench.partition()
-    async with bench.running():
-        for offset in range(3):
-            bench.add(lost, offset)
-            await asyncio.sleep(1)
-        assert bench.commits.full
-        told = bench.room_told
-        bench.assignment.end(lost.id)
-        await bench.commits.released([lost], 1)
-        assert bench.room_told == told + 1
-
-
-@simulated
-async def test_set_aside_outcomes_take_room_by_their_bytes() -> None:
-    bench = Bench()
-    bench.committer.endings = [Ending(Result.REFUSED, "too large", frozenset({0}))]
-    partition = bench.partition()
-    async with bench.running():
-        with patch.object(commits_module, "MAX_WAITING_BYTES", 300):
-            bench.add(partition, 0, size=300)
-            await asyncio.sleep(1)
-            assert bench.told.refusals == [0]
-            assert bench.commits.full
-
-
-@simulated
-async def test_room_is_told_when_a_probe_finds_a_topic_changed() -> None:
-    """Its partitions' epochs ended, and nobody waited for their release."""
-    bench = Bench()
-    bench.committer.endings = [Ending(Result.REFUSED, "too large", frozenset({0}))]
-    partition = bench.partition()
-    async with bench.running():
-        with patch.object(commits_module, "MAX_WAITING_OUTCOMES", 1):
-            bench.add(partition, 0)
-            await asyncio.sleep(1)
-            assert bench.commits.full
-            told = bench.room_told
-            bench.assignment.end(partition.id)
-            await asyncio.sleep(REFUSED_AGAIN_S + 1)
-            assert bench.room_told == told + 1
 
 
 @simulated
