@@ -12,8 +12,8 @@ import sys
 import time
 
 from stream.kafka import reconcile  # noqa: F401  (the memory of everything the command imports counts)
-from stream.kafka.accounts import Account, LogRange, Proof, Verdict
-from stream.kafka.claims import Claim
+from stream.kafka.accounting.accounts import Account, LogRange, Proof, Verdict
+from stream.kafka.accounting.claims import Claim
 
 PARTITIONS = 12
 LIMIT_MB = 100.0

@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple
 from stream.cli.moments import duration
 from stream.cli.partitions import Row
 from stream.core.counting import counted
-from stream.kafka.accounts import PartitionReport, Verdict
-from stream.kafka.reconcile import Report
-from stream.kafka.repeated_ids import RepeatedIds
+from stream.kafka.accounting.accounts import PartitionReport, Verdict
+from stream.kafka.accounting.reconcile import Report
+from stream.kafka.accounting.repeated_ids import RepeatedIds
 
 SHOWN_OFFSETS = 5
 PENDING_LIMIT_S = 900

@@ -11,7 +11,7 @@ from stream.cli.partitions import Row
 from stream.core.counting import counted
 
 if TYPE_CHECKING:
-    from stream.kafka.lag import Lag, PartitionLag
+    from stream.kafka.accounting.lag import Lag, PartitionLag
 
 COLUMNS = ["partition", "committed", "log end", "records behind", "oldest", "state"]
 
@@ -21,7 +21,7 @@ def lag(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Show how many requests are unfinished, by partition: asked of the broker alone, so every worker may be dead."""
-    from stream.kafka.lag import lag as measured
+    from stream.kafka.accounting.lag import lag as measured
 
     settings = loaded_settings(ctx).settings
     found = measured(settings)

@@ -11,7 +11,7 @@ from stream.cli.invocation import loaded_settings
 
 if TYPE_CHECKING:
     from stream.cli.accounts_in_words import Line
-    from stream.kafka.reconcile import Progress, Report
+    from stream.kafka.accounting.reconcile import Progress, Report
 
 
 def reconcile(
@@ -36,8 +36,8 @@ def reconcile(
     from stream.cli.moments import moment_ms
     from stream.cli.task_folders import results_topics
     from stream.cli.when import now_ms as current_ms
-    from stream.kafka.reconcile import Question
-    from stream.kafka.reconcile import reconcile as check
+    from stream.kafka.accounting.reconcile import Question
+    from stream.kafka.accounting.reconcile import reconcile as check
 
     settings = loaded_settings(ctx).settings
     now_ms = current_ms()

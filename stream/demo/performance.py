@@ -25,7 +25,7 @@ from stream.demo.screen import Show
 from stream.demo.simulated import NO_KEYS, simulated
 from stream.demo.view import Event, Tone, View
 from stream.kafka import reading, sending
-from stream.kafka.reconcile import Question, Report, reconcile
+from stream.kafka.accounting.reconcile import Question, Report, reconcile
 from stream.kafka.sending import Delivered
 from stream.kafka.topic_watch import TopicWatch
 from stream.kafka.worker import Worker

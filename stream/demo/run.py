@@ -22,7 +22,7 @@ from stream.demo.plot import plot_for
 from stream.demo.requests import requests, without_own_topics
 from stream.demo.samples import Sample, own_tasks, samples_of
 from stream.demo.screen import show
-from stream.kafka.reconcile import Report
+from stream.kafka.accounting.reconcile import Report
 from stream.kafka.threads import SerialThread
 from stream.settings import Settings
 from stream.settings.environment import variable_for

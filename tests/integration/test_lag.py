@@ -9,7 +9,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stream.core.errors import DependencyError
-from stream.kafka.lag import READ_IN_ALL, PartitionLag, lag
+from stream.kafka.accounting.lag import READ_IN_ALL, PartitionLag, lag
 from stream.kafka.local import LocalKafka, free_port
 from stream.settings import Settings
 from tests.support.hand_made_worker import HandMadeWorker, settings_for

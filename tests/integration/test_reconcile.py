@@ -10,12 +10,12 @@ from confluent_kafka import Producer
 
 from stream.core.errors import ConfigError
 from stream.kafka import decisions
-from stream.kafka.accounts import Verdict
+from stream.kafka.accounting.accounts import Verdict
+from stream.kafka.accounting.reconcile import reconcile
+from stream.kafka.accounting.scan import Scan, scan
 from stream.kafka.decisions import Decision
 from stream.kafka.local import LocalKafka
 from stream.kafka.reading import Span
-from stream.kafka.reconcile import reconcile
-from stream.kafka.scan import Scan, scan
 from tests.support.hand_made_worker import HandMadeWorker, settings_for
 from tests.support.kafka import Topics, Unsent, produce
 from tests.support.reconcile_scene import GROUP, Scene, counts, made_scene, only

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from stream.kafka.accounts import PartitionReport, Verdict
+from stream.kafka.accounting.accounts import PartitionReport, Verdict
+from stream.kafka.accounting.reconcile import Question, Report, reconcile
 from stream.kafka.local import LocalKafka
-from stream.kafka.reconcile import Question, Report, reconcile
 from stream.settings import Settings
 from tests.support.hand_made_worker import HandMadeWorker, settings_for
 from tests.support.kafka import Topics, Unsent, produce

@@ -10,8 +10,8 @@ from stream.demo.accounts import OutcomeSeen, Place, accounts, outcome_seen
 from stream.demo.accounts_page import page
 from stream.demo.performance import Ending
 from stream.demo.run import exit_code
-from stream.kafka.accounts import PartitionReport, Verdict
-from stream.kafka.reconcile import Report
+from stream.kafka.accounting.accounts import PartitionReport, Verdict
+from stream.kafka.accounting.reconcile import Report
 from stream.simulator.ledger import Call
 
 SENT = [Place("requests", 0, offset) for offset in range(3)]

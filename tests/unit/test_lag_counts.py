@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from stream.cli.lag import as_object, remarks, row, table, verdict
 from stream.cli.moments import duration
 from stream.cli.partitions import tables
-from stream.kafka.claims import Claim
-from stream.kafka.lag import Lag, PartitionLag, at_most, backlog
+from stream.kafka.accounting.claims import Claim
+from stream.kafka.accounting.lag import Lag, PartitionLag, at_most, backlog
 
 CAUGHT_UP = PartitionLag("requests", 0, 10, 0, 10, 0, True, 0, None, None)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka.accounts import Account, Allowances, LogRange, PartitionReport, Proof, Verdict
-from stream.kafka.claims import Claim, Fault
+from stream.kafka.accounting.accounts import Account, Allowances, LogRange, PartitionReport, Proof, Verdict
+from stream.kafka.accounting.claims import Claim, Fault
 
 Outcomes = Iterable[tuple[int, bool]]
 NOW_MS = 1_000_000

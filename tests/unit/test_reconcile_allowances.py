@@ -1,9 +1,9 @@
 """Which decisions count for a partition, and what ids more than one request has."""
 
-from stream.kafka.accounts import Allowances
-from stream.kafka.allowances import allowances
+from stream.kafka.accounting.accounts import Allowances
+from stream.kafka.accounting.allowances import allowances
+from stream.kafka.accounting.repeated_ids import RepeatedIds
 from stream.kafka.decisions import Decision
-from stream.kafka.repeated_ids import RepeatedIds
 
 PLACE = ("requests", 1)
 

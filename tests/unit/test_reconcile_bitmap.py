@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka.bitmap import OffsetSet
+from stream.kafka.accounting.bitmap import OffsetSet
 
 OFFSETS = st.integers(0, 300) | st.integers(65_500, 65_600) | st.integers(0, 2**62)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.core.offsets import WINDOW, DoneMap, MapError, MapFault, decode_map, encode_map, topic_hash
-from stream.kafka.claims import Claim, claim
+from stream.kafka.accounting.claims import Claim, claim
 
 TOPIC, TOPIC_ID = "llm.requests", "NQMOfPVyRAGBuYBIq1c2cg"
 OURS = topic_hash(TOPIC_ID, TOPIC)

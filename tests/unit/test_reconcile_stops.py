@@ -2,9 +2,9 @@
 
 import pytest
 
-from stream.kafka.accounts import Allowances
-from stream.kafka.claims import Claim
-from stream.kafka.stops import stop_reason
+from stream.kafka.accounting.accounts import Allowances
+from stream.kafka.accounting.claims import Claim
+from stream.kafka.accounting.stops import stop_reason
 
 WHERE = "requests:0"
 FREE = Allowances()

@@ -8,10 +8,10 @@ import pytest
 
 from stream.cli.accounts_in_words import as_json, columns, sentences, table
 from stream.cli.partitions import tables
-from stream.kafka.accounts import PartitionReport, Verdict
-from stream.kafka.outcomes import Spending
-from stream.kafka.reconcile import Report
-from stream.kafka.repeated_ids import RepeatedIds
+from stream.kafka.accounting.accounts import PartitionReport, Verdict
+from stream.kafka.accounting.outcomes import Spending
+from stream.kafka.accounting.reconcile import Report
+from stream.kafka.accounting.repeated_ids import RepeatedIds
 
 NOW_MS = 10_000_000_000
 

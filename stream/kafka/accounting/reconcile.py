@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import Message
 
-from stream.kafka import decisions, watermarks
-from stream.kafka.accounts import Account, LogRange, PartitionReport, Verdict
-from stream.kafka.allowances import allowances
-from stream.kafka.claims import Claim
-from stream.kafka.outcomes import Expected, OutcomeReader, Spending, request_id
+from stream.kafka import decisions
+from stream.kafka.accounting import watermarks
+from stream.kafka.accounting.accounts import Account, LogRange, PartitionReport, Verdict
+from stream.kafka.accounting.allowances import allowances
+from stream.kafka.accounting.claims import Claim
+from stream.kafka.accounting.outcomes import Expected, OutcomeReader, Spending, request_id
+from stream.kafka.accounting.repeated_ids import RepeatedIds
+from stream.kafka.accounting.scan import PATIENCE_S, Scan, scan
+from stream.kafka.accounting.stops import stop_reason
 from stream.kafka.reading import Partition, Span
-from stream.kafka.repeated_ids import RepeatedIds
-from stream.kafka.scan import PATIENCE_S, Scan, scan
-from stream.kafka.stops import stop_reason
 from stream.settings import Settings
 
 _NAMED = 20

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from stream.core.errors import ConfigError
 from stream.kafka import admin, clients
-from stream.kafka.claims import Claim, claim
+from stream.kafka.accounting.claims import Claim, claim
 from stream.kafka.reading import Partition
 from stream.kafka.topics import TopicFacts
 from stream.settings import Settings

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from stream.kafka.bitmap import OffsetSet
-from stream.kafka.claims import Claim
+from stream.kafka.accounting.bitmap import OffsetSet
+from stream.kafka.accounting.claims import Claim
 
 LISTED_OFFSETS = 1_000
 """How many offsets of each verdict are kept."""

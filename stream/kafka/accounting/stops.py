@@ -1,7 +1,7 @@
 """Why no worker reads on in a partition: judged anew from the rules of design section 5, not by the worker's code."""
 
-from stream.kafka.accounts import Allowances, within
-from stream.kafka.claims import Claim
+from stream.kafka.accounting.accounts import Allowances, within
+from stream.kafka.accounting.claims import Claim
 
 
 def stop_reason(

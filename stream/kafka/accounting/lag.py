@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from confluent_kafka import Message
 
-from stream.kafka import decisions, watermarks
-from stream.kafka.allowances import allowances
-from stream.kafka.claims import Claim
+from stream.kafka import decisions
+from stream.kafka.accounting import watermarks
+from stream.kafka.accounting.allowances import allowances
+from stream.kafka.accounting.claims import Claim
+from stream.kafka.accounting.scan import scan
+from stream.kafka.accounting.stops import stop_reason
 from stream.kafka.reading import Partition, Span
-from stream.kafka.scan import scan
-from stream.kafka.stops import stop_reason
 from stream.settings import Settings
 
 READ_IN_ALL = 65_536

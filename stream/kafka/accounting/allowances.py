@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from stream.kafka.accounts import Allowances
+from stream.kafka.accounting.accounts import Allowances
 from stream.kafka.decisions import Decision, OffsetRange
 from stream.kafka.reading import Partition
 

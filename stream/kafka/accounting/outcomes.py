@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from confluent_kafka import Message
 
 from stream.core import headers as names
-from stream.kafka.accounts import Account, Proof
+from stream.kafka.accounting.accounts import Account, Proof
+from stream.kafka.accounting.repeated_ids import RepeatedIds
 from stream.kafka.reading import Partition
-from stream.kafka.repeated_ids import RepeatedIds
 from stream.settings import Settings
 
 _CLOCKS_MS = 60_000
