@@ -46,7 +46,7 @@ def main(bootstrap_servers: str, requests: str, results: str) -> None:
         producer.begin_transaction()
         while messages:
             for message in messages:
-                request = json.loads(message.value())
+                request = json.loads(message.value() or b"")
                 result = {"subject": request["subject"], "task": "classify-ticket", "output": OUTPUT}
                 producer.produce(results, json.dumps(result), message.key())
             messages = consumer.consume(500, 0) if time.monotonic() < cut_s else []

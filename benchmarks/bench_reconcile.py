@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 
-from stream.kafka import reconcile  # noqa: F401  (the memory of everything the command imports counts)
+from stream.kafka.accounting import reconcile  # noqa: F401  (the memory of everything the command imports counts)
 from stream.kafka.accounting.accounts import Account, LogRange, Proof, Verdict
 from stream.kafka.accounting.claims import Claim
 

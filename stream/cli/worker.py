@@ -20,7 +20,7 @@ def worker(
     max_cost_usd: Annotated[
         float | None,
         typer.Option(
-            min=0,
+            callback=lambda dollars: _above_zero(dollars),
             metavar="X",
             help="Stop by itself at X dollars; a call in the air counts as the dearest so far, the first two as 0.",
         ),
@@ -49,6 +49,12 @@ def worker(
         [*partitions("accept_gap", accept_gap), *partitions("accept_rerun", accept_rerun)], limit, max_cost_usd
     )
     app.run_worker(loaded_settings(ctx).settings, options)
+
+
+def _above_zero(dollars: float | None) -> float | None:
+    if dollars is not None and not dollars > 0:
+        raise typer.BadParameter(f"{dollars:g} would pay for nothing; give an amount above 0, or leave it out.")
+    return dollars
 
 
 def _leave_at_once(number: int, frame: object) -> None:

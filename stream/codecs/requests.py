@@ -66,7 +66,12 @@ class RequestDecoder:
         body = _json(value)
         if isinstance(body, dict) and "specversion" in body:
             return _structured(body, attributes, record.headers)
-        return _plain(body, record.headers)
+        try:
+            return _plain(body, record.headers)
+        except DecodeError as error:
+            if almost := _almost_an_event(attributes, record.headers):
+                raise bad_event(almost) from error
+            raise
 
     def _value(self, record: Record) -> bytes:
         if record.value is None:
@@ -134,6 +139,15 @@ def _refuse_registry_framing(value: bytes, headers: Headers) -> None:
         "avro_unconfigured",
         f"{what}, but no registry is configured here (registry.url). Send JSON, or set the registry.",
     )
+
+
+def _almost_an_event(attributes: Attributes, headers: Headers) -> str | None:
+    """What the headers lack to be a CloudEvent's, where they seem to be meant for one; None where they don't."""
+    if "ce_id" in attributes or "ce_type" in attributes:
+        return f"it has ce_* headers, but not ce_specversion: {SPEC_VERSION}; add that one"
+    if any(name.lower() in ("ce-id", "ce-type", "ce-specversion") for name, _ in headers):
+        return "its headers are spelled ce-..., as in HTTP; in Kafka they are ce_specversion, ce_id, ce_source, ce_type"
+    return None
 
 
 def _is_envelope(attributes: Attributes) -> bool:

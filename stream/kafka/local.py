@@ -5,6 +5,8 @@ however that one ends. Not for production.
 """
 
 import base64
+import fcntl
+import os
 import random
 import socket
 import subprocess
@@ -16,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -93,6 +95,7 @@ class LocalKafka:
         self._broker: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
         self._given_up = threading.Event()
+        self._lock: TextIO | None = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -108,6 +111,14 @@ class LocalKafka:
         """Start it and wait until it answers. Raises DependencyError, with the broker's last words, if it doesn't."""
         java = java_command()
         self._data_dir.mkdir(parents=True, exist_ok=True)
+        self._claim_data()
+        try:
+            self._start(java, timeout_s)
+        except BaseException:
+            self._give_back_data()
+            raise
+
+    def _start(self, java: str, timeout_s: float) -> None:
         config = self._data_dir / "server.properties"
         config.write_text("".join(f"{name}={value}\n" for name, value in self._configuration().items()))
         if not (self._data_dir / "log" / "meta.properties").exists():
@@ -245,6 +256,31 @@ class LocalKafka:
         if self._broker is not None:
             self._broker.wait()
         self._broker = self._watcher = None
+        self._give_back_data()
+
+    def _claim_data(self) -> None:
+        """Two brokers over the same folder destroy it: Kafka itself notices only when it has written already."""
+        if self._lock is not None:
+            return
+        lock = (self._data_dir / "in_use_by").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            user = lock.read().strip()
+            lock.close()
+            raise DependencyError(
+                f"a Kafka runs in {self._data_dir} already (process {user}): use it, or stop it"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    def _give_back_data(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
 
 def _addresses(ports: Mapping[str, int]) -> str:

@@ -136,7 +136,7 @@ TABLE: tuple[Metric, ...] = (
         "llm_stream_waiting_bytes",
         "gauge",
         "bytes",
-        "Bytes of the requests that wait.",
+        "Bytes of the requests read and not yet started, and 1,024 for each; beyond 16 MiB a partition is not read on.",
         read=_one(lambda figures: figures.waiting_bytes),
     ),
     Metric(

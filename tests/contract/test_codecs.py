@@ -89,6 +89,12 @@ REFUSED = {
     "empty id": ("missing_id", "''", record(PLAIN | {"id": ""})),
     "a number as id": ("missing_id", "a number", record(PLAIN | {"id": 7})),
     "an endless id": ("missing_id", "2,000 characters", record(PLAIN | {"id": "x" * 2000})),
+    "headers without a version": ("bad_cloudevent", "add that one", record({}, without(CE, "ce_specversion"))),
+    "headers spelt as in HTTP": (
+        "bad_cloudevent",
+        "in Kafka they are ce_specversion",
+        record({}, {name.replace("_", "-"): value for name, value in CE.items()}),
+    ),
     "binary, no id": ("missing_id", "ce_id", record({}, without(CE, "ce_id"))),
     "structured, no id": ("missing_id", " id:", record(without(ENVELOPE, "id"))),
     "empty ce_id": ("bad_cloudevent", "ce_id is ''", record({}, CE | {"ce_id": b""})),

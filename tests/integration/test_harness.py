@@ -138,6 +138,16 @@ def test_a_broker_that_cannot_start_says_why_at_once(kafka: LocalKafka, tmp_path
     assert rival.pid is None
 
 
+def test_a_second_broker_over_the_same_data_is_refused_before_it_writes(own_kafka: LocalKafka) -> None:
+    data = own_kafka.log_file.parent
+    before = own_kafka.log_file.stat().st_size
+    rival = LocalKafka(ensure_libs(), data, port=own_kafka.port)
+    with pytest.raises(DependencyError, match=rf"runs in .* already \(process {os.getpid()}\)"):
+        rival.start()
+    assert own_kafka.log_file.stat().st_size == before
+    own_kafka.restart()
+
+
 def test_a_broker_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     script = (
         "import sys, time, pathlib\n"

@@ -158,3 +158,10 @@ def test_what_cannot_be_taken_is_refused_in_a_sentence_of_ours(arguments, said):
     assert ran.exit_code == 2
     assert said in ran.stderr
     assert "Input should" not in ran.stderr
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "nan"])
+def test_a_money_limit_that_would_pay_for_nothing_is_refused(amount):
+    result = CliRunner().invoke(app, ["worker", "--max-cost-usd", amount])
+    assert result.exit_code == 2
+    assert "give an amount above 0" in result.stderr
