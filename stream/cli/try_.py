@@ -71,14 +71,17 @@ def _settings(ctx: typer.Context) -> "Settings":
 
 
 def _sample(task: str, source: str, line: int | None, settings: "Settings") -> "Sample":
-    from stream.demo.samples import sample_in, samples_of
+    from stream.demo.samples import NoExamples, sample_in, samples_of
 
     if source.lstrip().startswith(("{", "[")):
         return sample_in(source.encode("utf-8", "surrogateescape"), "INPUT", line)
     if source:
         return sample_in(*_read(source), line)
     _refuse_unknown(task, settings)
-    examples = samples_of(task, Path(settings.tasks.path))
+    try:
+        examples = samples_of(task, Path(settings.tasks.path))
+    except NoExamples as error:
+        raise ConfigError(f"{error} Or name a file of requests: `llm-stream try {task} requests.jsonl`.") from None
     if line is not None and line > len(examples):
         raise ConfigError(f"{task} has {counted(len(examples), 'example')} only.")
     return examples[(line or 1) - 1]

@@ -5,7 +5,7 @@ What stands in a line came from anywhere, so control characters are escaped and 
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.cells import cell_len
@@ -19,9 +19,6 @@ INDENT = "  "
 _NARROWEST = 40
 _LONGEST_LINE = 4_000
 """Of a line that is not wrapped, because nobody's terminal shows it: more is cut off."""
-
-_FULL_LINE = 72
-"""A line as long as this was broken because it was full; one that is shorter, because its writer wanted it so."""
 
 _DEEPEST = 20
 """Lines that begin further in than this begin here, so that something fits behind it."""
@@ -64,14 +61,10 @@ class Page:
             hang = min(hang, max(self.width - _NARROWEST, len(INDENT)))
         self.lines += self._wrapped(text, indent, indent + " " * hang)
 
-    def block(self, text: str, most: int, *, is_json: bool = False, is_prose: bool = False) -> None:
-        """Text as it is, at most so many lines of the page; what is left out is counted.
-
-        is_prose: somebody broke its lines by hand, which doesn't count: they are broken once, where the page ends.
-        """
+    def block(self, text: str, most: int, *, is_json: bool = False) -> None:
+        """Text as it is, line by line, at most so many lines of the page; what is left out is counted."""
         shown: list[Text] = []
-        lines = printable(text).split("\n")
-        for raw in _paragraphs(lines) if is_prose and self.width else lines:
+        for raw in printable(text).split("\n"):
             line = Text(raw.expandtabs(4))
             if is_json:
                 _json_colours.highlight(line)
@@ -119,20 +112,6 @@ def hanging(text: Text, width: int, first: str, rest: str) -> list[Text]:
     start, text = Text(first) + text[:deeper], text[deeper:]
     parts = list(_pieces(text, max(width - max(len(first), len(rest)), 1))) or [Text()]
     return [(start if number == 0 else Text(rest)) + part for number, part in enumerate(parts)]
-
-
-def _paragraphs(lines: Sequence[str]) -> Iterator[str]:
-    """The lines, those put together that only a full line had parted."""
-    whole = ""
-    for number, line in enumerate(lines):
-        continues = number > 0 and len(lines[number - 1]) >= _FULL_LINE and line.strip() and not _ITEM.match(line)
-        if continues:
-            whole += " " + line.strip()
-            continue
-        if number > 0:
-            yield whole
-        whole = line
-    yield whole
 
 
 def _pieces(text: Text, width: int) -> Iterator[Text]:

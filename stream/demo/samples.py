@@ -18,6 +18,10 @@ _PACKAGED = Path(__file__).with_name("data")
 _CHECKOUT = Path(__file__).parents[2]
 
 
+class NoExamples(ConfigError):  # noqa: N818  (it says what is missing)
+    """A task has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A request as somebody wrote it down. id, key: None where they gave none. input: unchecked."""
@@ -33,7 +37,7 @@ def own_tasks() -> Path:
 
 
 def samples_of(task: str, tasks: Path) -> list[Sample]:
-    """The examples of a task in the folder `tasks`. Raises ConfigError if there are none, or one is no request."""
+    """The examples of a task in the folder `tasks`. Raises NoExamples, and ConfigError if one is no request."""
     files = [tasks.parent / "examples" / "requests" / f"{task}.jsonl", tasks / task / "examples.jsonl"]
     alone = [each.parent.name for each in tasks.glob("*/task.toml")] == [task]
     for file in [*files, tasks.parent / "requests.jsonl"] if alone else files:
@@ -41,7 +45,7 @@ def samples_of(task: str, tasks: Path) -> list[Sample]:
             found = list(_samples(file.read_bytes().splitlines(), str(file)))
             if found:
                 return found
-    raise ConfigError(
+    raise NoExamples(
         f"There are no examples of {task}: write some, one JSON object a line, into {files[1]} "
         f'({{"input": {{...}}}} with the fields of its Input), or into {files[0]}.'
     )

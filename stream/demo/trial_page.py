@@ -60,7 +60,7 @@ def _prompt(paper: Page, trial: Trial) -> None:
     for part, text, most in (("system", prompt.system, 12), ("user", prompt.user, 16)):
         if text:
             paper.line((f"── {part} ", "magenta"), ("─" * 20, "dim"))
-            paper.block(text, most, is_prose=part == "system")
+            paper.block(text, most)
 
 
 def _calls(paper: Page, trial: Trial) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from inspect import signature
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from stream.cli.commands import COMMANDS
 from stream.cli.init import scaffold
 from stream.cli.main import app
 from stream.cli.simulator import simulator
+from stream.demo.samples import samples_of
 from stream.kafka.local_libs import KAFKA_VERSION
 from stream.settings import load
 from stream.tasks import load_catalogue
@@ -57,6 +59,25 @@ def test_its_requests_fit_its_task(project):
         assert set(request) == {"id", "key", "input"}
         task.version_for(request["id"]).input_model.model_validate(request["input"])
     assert len(lines) == 5
+
+
+def test_its_tasks_examples_fit_it_and_are_found_when_a_second_task_stands_beside_it(project):
+    shutil.copytree(project / "prompts" / "classify-ticket", project / "prompts" / "second")
+    (project / "prompts" / "second" / "examples.jsonl").unlink()
+    task = load_catalogue(project / "prompts", verify_checks).tasks["classify-ticket"]
+    examples = samples_of("classify-ticket", project / "prompts")
+    for example in examples:
+        task.version_for("any").input_model.model_validate(example.input)
+    assert len(examples) == 3
+
+
+def test_try_of_a_task_without_examples_says_that_a_file_can_be_named(project, llm_stream):
+    shutil.copytree(project / "prompts" / "classify-ticket", project / "prompts" / "second")
+    (project / "prompts" / "second" / "examples.jsonl").unlink()
+    done = llm_stream(project, "try", "second")
+    assert done.exit_code == 2
+    assert "There are no examples of second: write some" in done.stderr
+    assert "Or name a file of requests: `llm-stream try second requests.jsonl`." in done.stderr
 
 
 def test_its_compose_file_runs_one_pinned_kafka_for_this_machine_only(project):

@@ -125,6 +125,7 @@ def test_kept_with_ones_own_tasks_it_can_be_looked_at_from_another_terminal(tmp_
 
 def test_tasks_without_examples_are_refused_with_where_to_write_them(tmp_path, project):
     (project / "requests.jsonl").unlink()
+    (project / "prompts" / "classify-ticket" / "examples.jsonl").unlink()
     code, output = ended(llm_stream(tmp_path, "-c", str(project / "llm-stream.toml"), "demo"))
     assert code == 2
     assert "There are no examples of classify-ticket: write some" in output

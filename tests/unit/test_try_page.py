@@ -124,19 +124,21 @@ Short lines
 stay short."""
 
 
-def block(text: str, width: int | None, **more: bool) -> list[str]:
+def block(text: str, width: int | None) -> list[str]:
     paper = Page(width)
-    paper.block(text, 40, **more)
+    paper.block(text, 40)
     return [line.plain for line in paper.lines]
 
 
-def test_a_prompt_that_was_wrapped_by_hand_is_wrapped_once_at_the_real_width() -> None:
-    assert block(PROMPT, 80, is_prose=True) == [
+def test_a_prompt_keeps_its_authors_line_breaks_and_lines_that_do_not_fit_are_wrapped_one_by_one() -> None:
+    assert block(PROMPT, 80) == [
         "  You read invoices for an accounts-payable system and report what is printed on",
-        "  them. Nobody checks your report before it is booked, so copy, never guess.",
+        "  them. Nobody checks your report before it",
+        "  is booked, so copy, never guess.",
         "  ",
         "  - Copy names and numbers as printed. Dates become YYYY-MM-DD; where day and",
-        "    month could be swapped, go by the document's language and country.",
+        "    month could be swapped, go by the document's",
+        "    language and country.",
         "  - Amounts are plain numbers.",
         "  Short lines",
         "  stay short.",
@@ -144,7 +146,7 @@ def test_a_prompt_that_was_wrapped_by_hand_is_wrapped_once_at_the_real_width() -
 
 
 def test_without_a_terminal_a_prompt_stays_as_it_is_written() -> None:
-    assert block(PROMPT, None, is_prose=True) == [f"  {line}" for line in PROMPT.split("\n")]
+    assert block(PROMPT, None) == [f"  {line}" for line in PROMPT.split("\n")]
 
 
 def test_text_that_is_data_keeps_its_lines() -> None:
