@@ -27,10 +27,14 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON on stdout.")] = False,
 ) -> None:
     """Check the settings and the tasks without touching Kafka or a provider; exit code 2 if anything is wrong."""
+    from stream.cli.config_properties import properties
+
     report = Report(speaks=not as_json)
-    loaded = _settings(ctx, report)
+    loaded, folder = _settings(ctx, report)
     if loaded is not None:
-        tasks = _tasks(loaded.settings, report)
+        properties(loaded, report.problem)
+    tasks = _tasks(folder, report) if folder else None
+    if loaded is not None:
         _providers(loaded.settings, tasks, report)
     if as_json:
         output.emit_json({"ok": not report.problems, "problems": report.problems, "notes": report.notes})
@@ -94,7 +98,8 @@ class Report:
             how(text)
 
 
-def _settings(ctx: typer.Context, report: Report) -> "Loaded | None":
+def _settings(ctx: typer.Context, report: Report) -> "tuple[Loaded | None, Path | None]":
+    """The settings, None if they are wrong, and the tasks' folder, which may be known all the same."""
     from stream.settings import SettingsError
     from stream.settings.load import chosen_file
 
@@ -105,12 +110,12 @@ def _settings(ctx: typer.Context, report: Report) -> "Loaded | None":
     except SettingsError as error:
         for problem in error.problems:
             report.problem(problem)
-        return None
+        return None, error.tasks_path
     except ConfigError as error:
         report.problem(str(error))
-        return None
+        return None, None
     report.passed(f"settings: {len(loaded.sources)} set, the rest at defaults ({loaded.file or 'no file'})")
-    return loaded
+    return loaded, Path(loaded.settings.tasks.path)
 
 
 def _no_file() -> str:
@@ -126,20 +131,28 @@ def _no_file() -> str:
     return f"{start}: settings come from the defaults and {variables} ({shown}). {remedy}"
 
 
-def _tasks(settings: "Settings", report: Report) -> "Catalogue | None":
-    from stream.tasks import load_catalogue
+def _tasks(folder: Path, report: Report) -> "Catalogue | None":
+    """The tasks that can be loaded; None if there is none at all."""
+    from stream.tasks import Catalogue, load_task, problems_of, task_folders
     from stream.validation import verify_checks
 
     try:
-        catalogue = load_catalogue(Path(settings.tasks.path), verify_checks)
+        folders = task_folders(folder)
     except ConfigError as error:
         report.problem(str(error))
         return None
-    for task in catalogue.tasks.values():
+    tasks = {}
+    for path in folders:
+        try:
+            task = tasks[path.name] = load_task(path, verify_checks)
+        except ConfigError as error:
+            for problem in problems_of(error):
+                report.problem(problem)
+            continue
         for name, share in task.shares.items():
             version = task.versions[name]
             report.passed(f"task {version.label}: {share:g} % to {version.provider}:{version.model}")
-    return catalogue
+    return Catalogue(tasks)
 
 
 def _providers(settings: "Settings", tasks: "Catalogue | None", report: Report) -> None:

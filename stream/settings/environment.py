@@ -18,6 +18,7 @@ from stream.settings.tree import Tree
 
 PREFIX = "LLM_STREAM__"
 _ONE_UNDERSCORE = re.compile(r"LLM_STREAM_([A-Z]+)__(\w+)")
+_NOT_JSON = re.compile(r"Not JSON at (line [\d,]+, column [\d,]+): ")  # behind it the parser says what it expected
 _TRUTH = {"true": True, "false": False}
 
 
@@ -34,6 +35,11 @@ def overlay(tree: Tree, environ: Mapping[str, str]) -> None:
 def variable_for(path: Path) -> str:
     """The environment variable that sets this key."""
     return PREFIX + "__".join(re.sub(r"[^A-Za-z0-9_]", "_", name).upper() for name in path)
+
+
+def is_to_blame(problem: str) -> bool:
+    """Whether this problem of a tree is a variable's: it begins with its name, or gives it as the source."""
+    return problem.startswith(PREFIX.rstrip("_")) or f"(${PREFIX}" in problem
 
 
 def _take(tree: Tree, variable: str, text: str) -> None:
@@ -107,7 +113,9 @@ def _json(text: str, kind: Any, wanted: str) -> Any:
     try:
         value = parse(text)
     except StrictJsonError as error:
-        raise ValueError(f"must be {wanted}: {str(error).rstrip('.')}") from None
+        stops = _NOT_JSON.match(str(error))
+        why = f"but is not JSON ({stops[1]})" if stops else f"but: {str(error).rstrip('.')}"
+        raise ValueError(f"must be {wanted}, {why}") from None
     if not isinstance(value, kind):
         raise ValueError(f"must be {wanted}")  # noqa: TRY004  (one kind of error for one kind of trouble)
     return value

@@ -14,6 +14,7 @@ from pydantic import SecretStr, ValidationError
 
 from stream.core.errors import ConfigError
 from stream.core.spelling import did_you_mean
+from stream.core.toml_words import toml_trouble
 from stream.settings import checks, environment, properties
 from stream.settings.model import Settings
 from stream.settings.shape import PROPERTIES, Key, Path, find, spelled
@@ -24,13 +25,17 @@ DEFAULT_FILE = "llm-stream.toml"
 
 
 class SettingsError(ConfigError):
-    """The settings can't work. problems: a sentence each, never with a secret in it."""
+    """The settings can't work.
 
-    def __init__(self, subject: str, problems: tuple[str, ...]) -> None:
+    problems: a sentence each, never with a secret in it. tasks_path: where the tasks are nevertheless, None if unknown.
+    """
+
+    def __init__(self, subject: str, problems: tuple[str, ...], tasks_path: FilePath | None = None) -> None:
         listed = problems[0] if len(problems) == 1 else "".join(f"\n  • {problem}" for problem in problems)
         many = "" if len(problems) == 1 else f"{len(problems)} problems:"
         super().__init__(f"{subject}: {many}{listed}")
         self.problems = problems
+        self.tasks_path = tasks_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,8 @@ def load(path: FilePath | None, environ: Mapping[str, str]) -> Loaded:
     _resolve_paths(tree, folder)
     settings = _validated(tree)
     if settings is None or tree.problems:
-        raise SettingsError(
-            str(file or f"The settings (there is no {DEFAULT_FILE} here)"), tuple(dict.fromkeys(tree.problems))
-        )
+        problems = tuple(dict.fromkeys(tree.problems))
+        raise SettingsError(_subject(file, problems), problems, _tasks_path(tree))
     return Loaded(settings, file, tree.sources)
 
 
@@ -79,6 +83,22 @@ def chosen_file(path: FilePath | None, environ: Mapping[str, str]) -> FilePath |
     if environ.get(FILE_VARIABLE):
         return FilePath(environ[FILE_VARIABLE])
     return FilePath(DEFAULT_FILE) if FilePath(DEFAULT_FILE).exists() else None
+
+
+def _subject(file: FilePath | None, problems: tuple[str, ...]) -> str:
+    """Where to look: the file is not blamed for what only variables got wrong."""
+    if file is None:
+        return f"The settings (there is no {DEFAULT_FILE} here)"
+    blamed = {environment.is_to_blame(problem) for problem in problems}
+    if blamed == {True}:
+        return "The environment"
+    return f"{file} and the environment" if True in blamed else str(file)
+
+
+def _tasks_path(tree: Tree) -> FilePath | None:
+    path, key = tree.get(("tasks", "path")), find(("tasks", "path"))
+    path = key.default if path is None and isinstance(key, Key) else path
+    return FilePath(path) if isinstance(path, str) and path else None
 
 
 def _read(file: FilePath) -> Tree:
@@ -96,7 +116,7 @@ def _read(file: FilePath) -> Tree:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The configuration file {file} is not TOML: {str(error)[:200]}.") from None
+        raise ConfigError(f"The configuration file {file} is not TOML: {toml_trouble(error)}.") from None
     return _placed(values, lines(text), file)
 
 

@@ -1,7 +1,7 @@
 """What may stand in `[kafka.properties]`: which librdkafka properties would break delivery, and which are secrets.
 
 Meanings: librdkafka's CONFIGURATION.md. A property that isn't named here is passed on; librdkafka refuses names it
-doesn't know when the first client is made.
+doesn't know when the first client is made, or when `config check` asks it.
 """
 
 import re
@@ -75,6 +75,65 @@ REFUSED: Mapping[str, str] = {
     "consume.callback.max.messages": _CALLBACK,
 }
 """Property: why it is refused."""
+
+WELL_KNOWN = (
+    "broker.address.family",
+    "client.dns.lookup",
+    "client.id",
+    "client.rack",
+    "compression.level",
+    "compression.type",
+    "connections.max.idle.ms",
+    "debug",
+    "fetch.max.bytes",
+    "fetch.message.max.bytes",
+    "fetch.min.bytes",
+    "fetch.queue.backoff.ms",
+    "fetch.wait.max.ms",
+    "heartbeat.interval.ms",
+    "linger.ms",
+    "log_level",
+    "max.partition.fetch.bytes",
+    "metadata.max.age.ms",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.messages",
+    "queued.max.messages.kbytes",
+    "reconnect.backoff.ms",
+    "request.timeout.ms",
+    "sasl.kerberos.keytab",
+    "sasl.kerberos.principal",
+    "sasl.kerberos.service.name",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.oauthbearer.client.id",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.config",
+    "sasl.oauthbearer.extensions",
+    "sasl.oauthbearer.method",
+    "sasl.oauthbearer.scope",
+    "sasl.oauthbearer.token.endpoint.url",
+    "sasl.password",
+    "sasl.username",
+    "security.protocol",
+    "session.timeout.ms",
+    "socket.connection.setup.timeout.ms",
+    "socket.keepalive.enable",
+    "socket.nagle.disable",
+    "socket.timeout.ms",
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.cipher.suites",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.key.location",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    "statistics.interval.ms",
+)
+"""Properties that people set, to suggest where a name is mistyped."""
 
 FILE_SUFFIX = "_file"
 _SECRET = re.compile(r"(^|\.)(password|passphrase|secret|token|(private\.)?key\.pem)$|^sasl\.oauthbearer\.config$")

@@ -1,6 +1,6 @@
 """Tasks: input model, output model, prompt versions and limits, loaded from a folder; see `docs/tasks.md`."""
 
-from stream.tasks.catalogue import Catalogue, Task, load_catalogue, load_task
+from stream.tasks.catalogue import Catalogue, Task, load_catalogue, load_task, problems_of, task_folders
 from stream.tasks.version import Version
 
-__all__ = ["Catalogue", "Task", "Version", "load_catalogue", "load_task"]
+__all__ = ["Catalogue", "Task", "Version", "load_catalogue", "load_task", "problems_of", "task_folders"]

@@ -34,6 +34,19 @@ _TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _VERSION_FILE = re.compile(r"v[1-9]\d{0,5}\.md")
 
 
+class TaskError(ConfigError):
+    """A task can't be used. problems: a sentence each, with file and key."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def problems_of(error: ConfigError) -> tuple[str, ...]:
+    """What is wrong, a sentence each."""
+    return error.problems if isinstance(error, TaskError) else (str(error),)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
     """A task and its versions, oldest first. shares: percent of the requests by version name, adding up to 100."""
@@ -85,7 +98,13 @@ class Catalogue:
 
 
 def load_catalogue(folder: Path, verify_checks: VerifyChecks) -> Catalogue:
-    """All tasks under `folder`. Raises ConfigError, naming file, key, why and what to do.
+    """All tasks under `folder`. Raises ConfigError, naming file, key, why and what to do."""
+    folders = task_folders(folder)
+    return Catalogue(MappingProxyType({path.name: load_task(path, verify_checks) for path in folders}))
+
+
+def task_folders(folder: Path) -> list[Path]:
+    """The tasks' folders, by name. Raises ConfigError if there is none.
 
     Hidden folders, `_folders` and loose files are none of our business; every other folder must be a task.
     """
@@ -94,11 +113,11 @@ def load_catalogue(folder: Path, verify_checks: VerifyChecks) -> Catalogue:
     folders = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._")
     if not folders:
         raise ConfigError(f"tasks.path: {folder} holds no task: make a folder with task.toml, contract.py and v1.md.")
-    return Catalogue(MappingProxyType({path.name: load_task(path, verify_checks) for path in folders}))
+    return folders
 
 
 def load_task(folder: Path, verify_checks: VerifyChecks) -> Task:
-    """One task's folder. Raises ConfigError."""
+    """One task's folder. Raises ConfigError; TaskError with everything where several things are wrong."""
     if not _TASK_NAME.fullmatch(folder.name):
         raise ConfigError(f"{folder}: a task's name has letters, digits, - and _ only, and at most 64 of them.")
     settings = task_settings(folder / "task.toml")
@@ -108,9 +127,23 @@ def load_task(folder: Path, verify_checks: VerifyChecks) -> Task:
     for name in settings.active:
         if name not in names:
             raise ConfigError(f"{folder / 'task.toml'}: active: there is no {name}.md{did_you_mean(name, names)}.")
-    versions = {path.stem: _load_version(path, settings, contract, verify_checks) for path in files}
+    versions = _versions(files, settings, contract, verify_checks)
     shares = {name: settings.active[name] for name in names if name in settings.active}
     return Task(folder.name, MappingProxyType(versions), MappingProxyType(shares))
+
+
+def _versions(
+    files: list[Path], settings: TaskSettings, contract: Contract, verify_checks: VerifyChecks
+) -> dict[str, Version]:
+    versions: dict[str, Version] = {}
+    problems: list[str] = []
+    for path in files:
+        try:
+            versions[path.stem] = _load_version(path, settings, contract, verify_checks)
+        except ConfigError as error:
+            problems += problems_of(error)
+    _refuse(problems)
+    return versions
 
 
 def _number(path: Path) -> int:
@@ -121,10 +154,7 @@ def _load_version(path: Path, task: TaskSettings, contract: Contract, verify_che
     prompt = read_prompt(path)
     task_file = path.parent / "task.toml"
     settings = version_settings(task, prompt.front, path, task_file)
-    try:
-        verify_checks(settings.checks, contract.output_model)
-    except ConfigError as error:
-        raise ConfigError(f"{path if 'checks' in prompt.front else task_file}: checks.{error}") from None
+    _verify_each(settings.checks, path if "checks" in prompt.front else task_file, contract.output_model, verify_checks)
     provider, _, model = settings.model.partition(":")
     name = path.parent.name
     return Version(
@@ -144,6 +174,24 @@ def _load_version(path: Path, task: TaskSettings, contract: Contract, verify_che
         system=_with_schema(compiled_system(prompt.system), settings.structured, contract.output_schema),
         user=compiled_user(prompt.user, frozenset(contract.input_model.model_fields)),
     )
+
+
+def _verify_each(
+    checks: Mapping[str, Any], file: Path, output_model: type[BaseModel], verify_checks: VerifyChecks
+) -> None:
+    problems: list[str] = []
+    for name, options in checks.items():
+        try:
+            verify_checks({name: options}, output_model)
+        except ConfigError as error:
+            problems.append(f"{file}: checks.{error}")
+    _refuse(problems)
+
+
+def _refuse(problems: list[str]) -> None:
+    """Versions share what `task.toml` says: each problem once."""
+    if problems:
+        raise TaskError(tuple(dict.fromkeys(problems)))
 
 
 def _with_schema(system: str, structured: StructuredMode, schema: Mapping[str, Any]) -> str:

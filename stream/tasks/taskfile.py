@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stream.core.errors import ConfigError
 from stream.core.records import StructuredMode
 from stream.core.spelling import did_you_mean
+from stream.core.toml_words import toml_trouble
 
 MAX_OUTPUT_TOKENS = 20_000
 """A longer reply must be streamed: Anthropic's SDK refuses more than about 21,000 tokens in one piece."""
@@ -55,7 +56,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_bytes().decode())
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing: a task's folder holds task.toml, contract.py and v1.md.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {toml_trouble(error)}.") from None
+    except (UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path} can't be read: {error}.") from None
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,60 @@ def test_check_of_wrong_settings_ends_with_2_and_says_every_problem(project, llm
     assert "✗ worker.max_in_fligt (llm-stream.toml, line 7) is not known (did you mean max_in_flight?)." in done.stderr
     assert '✗ worker.delivery (llm-stream.toml, line 8) is "often"; it must be one of' in done.stderr
     assert done.stderr.endswith("Error: 2 problems to correct.\n")
+
+
+def test_check_finds_a_mistyped_librdkafka_property_with_where_it_was_set_and_what_was_meant(project, llm_stream):
+    done = llm_stream(project, "config", "check", LLM_STREAM__KAFKA__PROPERTIES__SASL_PASWORD="hunter2")
+    assert done.exit_code == 2
+    assert (
+        '✗ kafka.properties."sasl.pasword" ($LLM_STREAM__KAFKA__PROPERTIES__SASL_PASWORD) is not a property of '
+        "librdkafka (did you mean sasl.password?)."
+    ) in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_check_finds_every_value_that_librdkafka_refuses(project, llm_stream):
+    (project / "llm-stream.toml").write_text(GOOD + '[kafka.properties]\nlinger.ms = "soon"\nqwertz = 1\n')
+    done = llm_stream(project, "config", "check")
+    assert done.exit_code == 2
+    assert '✗ kafka.properties."linger.ms" (llm-stream.toml, line 7) is refused by librdkafka: Invalid' in done.stderr
+    assert "✗ kafka.properties.qwertz (llm-stream.toml, line 8) is not a property of librdkafka.\n" in done.stderr
+
+
+def test_check_finds_properties_that_do_not_go_together(project, llm_stream):
+    done = llm_stream(project, "config", "check", LLM_STREAM__KAFKA__PROPERTIES__SECURITY_PROTOCOL="SASL_PLAINTEXT")
+    assert done.exit_code == 2
+    assert 'a login needs "sasl.mechanism"' in done.stderr
+    assert done.stderr.endswith("Error: 1 problem to correct.\n")
+
+
+def test_check_takes_properties_that_librdkafka_takes(project, llm_stream):
+    (project / "llm-stream.toml").write_text(
+        GOOD + '[kafka.properties]\n"linger.ms" = 20\n"sasl.mechanism" = "PLAIN"\n"security.protocol" = "SASL_SSL"\n'
+        '"sasl.username" = "shop"\n'
+    )
+    done = llm_stream(project, "config", "check", LLM_STREAM__KAFKA__PROPERTIES__SASL_PASSWORD="hunter2")
+    assert done.exit_code == 0, done.stderr
+
+
+def test_check_says_what_is_wrong_in_the_settings_and_in_the_tasks_at_once(project, llm_stream):
+    (project / "llm-stream.toml").write_text(GOOD + "[worker]\ndelivery = 'often'\n")
+    shutil.copytree(project / "prompts" / "name-topic", project / "prompts" / "another")
+    with (project / "prompts" / "another" / "task.toml").open("a") as toml:
+        toml.write("[checks]\nempti = true\nplaceholder = 7\n")
+    done = llm_stream(project, "config", "check")
+    assert done.exit_code == 2
+    assert "✗ worker.delivery" in done.stderr
+    assert "another/task.toml: checks.empti: there is no such check" in done.stderr
+    assert "another/task.toml: checks.placeholder" in done.stderr
+    assert "✓ task name-topic@v1#" in done.stderr
+    assert done.stderr.endswith("Error: 3 problems to correct.\n")
+
+
+def test_check_of_a_table_that_stands_twice_says_so_in_the_words_of_toml(project, llm_stream):
+    (project / "llm-stream.toml").write_text(GOOD + "[kafka]\n")
+    done = llm_stream(project, "config", "check")
+    assert "is not TOML: [kafka] is declared twice (at line 6" in done.stderr
 
 
 def test_check_of_a_wrong_task_ends_with_2(project, llm_stream):

@@ -5,10 +5,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaException, Producer
 
 from stream.settings import SettingsError, load
 from stream.settings.checks import NOT_IN_THIS_VERSION
-from stream.settings.properties import REFUSED, is_secret
+from stream.settings.properties import REFUSED, WELL_KNOWN, is_secret, why_refused
 from stream.settings.shape import find, keys, spelled
 
 SECRET = "s3cr3t-Value-0123456789"
@@ -36,12 +37,46 @@ def test_a_variable_that_cannot_work_is_refused_with_a_sentence(tmp_path, row):
     assert re.sub(r" \(char \d+\)", "", "\n".join(problems(tmp_path, "", row["environ"]))) == row["says"]
 
 
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [("", "The environment: "), ("[worker]\nmax_in_fligt = 1", "{file} and the environment: ")],
+)
+def test_what_a_variable_got_wrong_is_not_blamed_on_the_file_alone(tmp_path, text, subject):
+    file = tmp_path / "llm-stream.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as refusal:
+        load(file, {"LLM_STREAM__TOPICS__REQUESTS": "nope"})
+    assert str(refusal.value).startswith(subject.format(file=file))
+
+
+def test_a_secret_in_the_file_is_the_files_fault_though_the_remedy_names_a_variable(tmp_path):
+    file = tmp_path / "llm-stream.toml"
+    file.write_text('[kafka.properties]\n"sasl.password" = "x"')
+    with pytest.raises(SettingsError) as refusal:
+        load(file, {})
+    assert str(refusal.value).startswith(f"{file}: ")
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_property_that_would_break_delivery_is_refused_by_name_with_the_reason(tmp_path, name):
     (problem,) = problems(tmp_path, f'[kafka.properties]\n"{name}" = "x"')
     assert (
         problem == f"{spelled(('kafka', 'properties', name))} (llm-stream.toml, line 2) can't be set: {REFUSED[name]}."
     )
+
+
+@pytest.mark.parametrize("name", WELL_KNOWN)
+def test_a_property_that_is_suggested_exists_and_may_be_set(name):
+    assert why_refused(name) is None
+    assert "No such" not in refused_by_librdkafka(name)
+
+
+def refused_by_librdkafka(name: str) -> str:
+    try:
+        Producer({"log_level": 0, name: ""})
+    except KafkaException as error:
+        return str(error.args[0].str())
+    return ""
 
 
 @pytest.mark.parametrize("name", ["rebalance_cb", "error_cb", "ssl.certificate.verify_cb", "partitioner_cb"])

@@ -99,6 +99,14 @@ def test_hidden_folders_and_loose_files_are_nobodys_tasks(tmp_path):
     assert list(load_catalogue(tmp_path, verify_checks).tasks) == ["sort"]
 
 
+def test_all_checks_that_are_wrong_are_said_at_once_and_each_once(tmp_path):
+    toml = TASK_TOML + "[checks]\nempti = true\nplaceholders = true"
+    message = refusal(tmp_path, task_toml=toml, prompts={"v1.md": PROMPT, "v2.md": PROMPT})
+    first, second = message.splitlines()
+    assert "task.toml: checks.empti" in first
+    assert "task.toml: checks.placeholders" in second
+
+
 def test_loading_writes_nothing_and_leaves_the_import_path_alone(tmp_path):
     folder = write_task(tmp_path)
     before = list(sys.path)
@@ -170,7 +178,7 @@ def test_versions_are_ordered_by_number_not_by_spelling(tmp_path):
             TASK_TOML + '[checks]\nplaceholder = { allow = { "$.customer" = ["Null"] } }',
             ["checks.placeholder.allow", "$.customer", "did you mean $.customer_name"],
         ),
-        (TASK_TOML + "[checks", ["task.toml can't be read"]),
+        (TASK_TOML + "[checks", ["task.toml is not TOML"]),
     ],
 )
 def test_a_wrong_task_file_is_refused_with_file_key_and_remedy(tmp_path, toml, expected):
