@@ -1,5 +1,6 @@
 """What a reconciliation found, as JSON (a contract), as a table, and as sentences with the next command to try."""
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
@@ -122,7 +123,7 @@ def _heading(verdict: Verdict) -> str:
 
 def sentences(report: Report, group: str, now_ms: int) -> Iterator[Line]:
     """What a person should know, the verdict first."""
-    yield _verdict(report)
+    yield _verdict(report, group)
     yield from _failures(report)
     yield from _unproven(report)
     yield from _waiting(report, group, now_ms)
@@ -131,7 +132,7 @@ def sentences(report: Report, group: str, now_ms: int) -> Iterator[Line]:
     yield Line("plain", f"Read {counted(report.records, 'record')} in {report.seconds:.1f} s ({rate:,.0f}/s).")
 
 
-def _verdict(report: Report) -> Line:
+def _verdict(report: Report, group: str) -> Line:
     requests = sum(each.requests for each in report.partitions)
     if not requests and report.balanced:
         return Line("noted", "There is nothing to check: no request is there.")
@@ -142,6 +143,8 @@ def _verdict(report: Report) -> Line:
     sum_up = f"{counted(requests, 'request')} = {' + '.join(terms)}"
     if report.failed:
         return Line("failed", f"Not balanced: {sum_up}.")
+    if _is_unheard_of(report):
+        return Line("noted", f"{_committed_nothing(group)} There is nothing to check: {sum_up}.")
     doubled = "" if report.total(Verdict.DOUBLED_ALLOWED) else ", nothing doubled"
     lost = "nothing more lost" if report.total(Verdict.GAP) else "nothing lost"
     if not report.proven:
@@ -194,11 +197,23 @@ def _waiting(report: Report, group: str, now_ms: int) -> Iterator[Line]:
             f"The oldest pending request, in {each.topic}:{each.partition}, has waited for "
             f"{duration((now_ms - since_ms) / 1_000)}. Is a worker running? Next: llm-stream lag",
         )
-    if report.total(Verdict.PENDING) and all(each.committed is None for each in report.partitions):
-        yield Line(
-            "noted",
-            f"The group {group} has committed nothing: no worker has run under this name, or its commits have expired.",
-        )
+    if report.total(Verdict.PENDING) and _has_no_commit(report) and (report.failed or not _is_unheard_of(report)):
+        yield Line("noted", _committed_nothing(group))
+
+
+def _is_unheard_of(report: Report) -> bool:
+    """Whether nothing at all speaks of the group: it may have another name, and then a balance proves nothing."""
+    unsettled = {Verdict.PENDING, Verdict.UNPROVABLE, Verdict.BEFORE_START}
+    has_outcomes = any(report.total(verdict) for verdict in Verdict if verdict not in unsettled)
+    return bool(report.total(Verdict.PENDING)) and not has_outcomes and _has_no_commit(report)
+
+
+def _has_no_commit(report: Report) -> bool:
+    return all(each.committed is None for each in report.partitions)
+
+
+def _committed_nothing(group: str) -> str:
+    return f"The group {group} has committed nothing: no worker has run under this name, or its commits have expired."
 
 
 def _aside(report: Report) -> Iterator[Line]:
@@ -225,12 +240,20 @@ def _aside(report: Report) -> Iterator[Line]:
 
 
 def _repeated(ids: RepeatedIds) -> str:
-    shown = ", ".join(ids.names[:SHOWN_OFFSETS]) + (", ..." if len(ids.names) > SHOWN_OFFSETS else "")
+    shown = ", ".join(sorted(ids.names, key=_naturally)[:SHOWN_OFFSETS]) + (
+        ", ..." if len(ids.names) > SHOWN_OFFSETS else ""
+    )
     bound = "" if ids.complete else " (at least: not all ids could be compared)"
     return (
         f"{counted(ids.count, 'request')} had the id of an earlier one{bound}, replays included; "
         f"each is a request of its own: {shown}."
     )
+
+
+def _naturally(name: str) -> list[tuple[int, str]]:
+    """Sorts `ticket-5` before `ticket-10`. Numbers are compared as text, by length first: they may have any length."""
+    parts = re.split("([0-9]+)", name)  # texts and numbers in turn
+    return [(len(part.lstrip("0")), part.lstrip("0")) if at % 2 else (0, part) for at, part in enumerate(parts)]
 
 
 def _offsets(offsets: Sequence[int], count: int) -> str:

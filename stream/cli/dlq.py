@@ -73,7 +73,9 @@ def show(ctx: typer.Context, dead_letter_id: Id, as_json: Json = False) -> None:
     if why_not is not None:
         output.noted(f"It can't be sent again as it is. {why_not}")
     elif not after.waiting:
-        output.say("Send it again (--why may be left out):")
+        if doubt := replaying.doubt(letter):
+            output.noted(doubt)
+        output.say(f"Send it again{' if it has' if doubt else ''} (--why may be left out):")
         output.command(f"llm-stream dlq replay {letter.id} --why '...'")
 
 
@@ -142,10 +144,9 @@ def _tell(found: Sequence[DeadLetter], replays: Sequence[int]) -> None:
         return
     if not found:
         return
-    columns = 5 if any(replays) else 4
-    entries = [dlq_texts.entry(*each, width) for each in zip(found, replays, strict=True)]
-    names = ("id", "when", "stage/code", "task", "replayed")
-    output.listing(names[:columns], [(cells[:columns], below) for cells, below in entries])
+    output.listing(
+        *dlq_texts.listed([dlq_texts.entry(*each, width) for each in zip(found, replays, strict=True)], width)
+    )
 
 
 def _letter_json(letter: DeadLetter, replays: Sequence[Decision]) -> dict[str, Any]:

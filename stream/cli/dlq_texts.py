@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rich.cells import cell_len
+
 from stream.cli import layout
 from stream.codecs.cloudevents import time_text
 from stream.core.counting import counted
@@ -16,6 +18,7 @@ from stream.validation.check import quoted
 
 _WIDTH = 11
 _DETAIL_CHARACTERS = 120
+_LISTED = ("id", "when", "stage/code", "task", "replayed")
 
 
 def money(micro_usd: int | None) -> str:
@@ -51,6 +54,26 @@ def entry(letter: DeadLetter, replays: int, width: int) -> tuple[tuple[str, ...]
     told = f"{letter.request_id or '(no id)'}{replay}{took}: {' '.join(letter.detail.split())}"
     below = layout.wrapped(printable(told), width, layout.INDENT, layout.INDENT)
     return (letter.id, when, letter.reason, letter.task or "?", sent_again), below
+
+
+def listed(
+    entries: Sequence[tuple[tuple[str, ...], list[str]]], width: int
+) -> tuple[tuple[str, ...], list[tuple[tuple[str, ...], list[str]]]]:
+    """Headings and entries whose columns fit the terminal: those that don't, from the last on, go to the lines below.
+
+    `replayed` is left out where nothing was sent again.
+    """
+    names = _LISTED if any(cells[-1] for cells, _ in entries) else _LISTED[:-1]
+    shown = [[printable(cell) for cell in cells[: len(names)]] for cells, _ in entries]
+    widths = [max(map(cell_len, column)) for column in zip(names, *shown, strict=True)]
+    fitting = len(names)
+    while fitting > 1 and sum(widths[:fitting]) + len(layout.GAP) * (fitting - 1) > width:
+        fitting -= 1
+    kept = []
+    for cells, (_, below) in zip(shown, entries, strict=True):
+        rest = [(name, cell) for name, cell in zip(names[fitting:], cells[fitting:], strict=True) if cell]
+        kept.append((tuple(cells[:fitting]), layout.filled(rest, width) + below))
+    return names[:fitting], kept
 
 
 def page(letter: DeadLetter, replays: Sequence[Decision], after: Sequel, width: int | None = None) -> list[str]:

@@ -4,13 +4,14 @@ All lines are checked before the first is sent, so that a file with a mistake in
 read twice (stdin, a pipe) is kept meanwhile: in memory up to 16 MiB, beyond that in a temporary file.
 """
 
+import difflib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -18,6 +19,7 @@ from stream.cli import output
 from stream.cli.invocation import loaded_settings
 from stream.cli.task_folders import results_topics_by_task
 from stream.cli.when import now_ms
+from stream.codecs.strict_json import parse
 from stream.core.counting import counted
 from stream.core.errors import ConfigError
 from stream.core.records import Outgoing
@@ -28,6 +30,7 @@ from stream.settings import Settings
 
 _IN_MEMORY_BYTES = 16 * 1024 * 1024
 _SHOWN_ERRORS = 20
+_LONG_FORM = ("id", "key", "input")
 
 Row = dict[str, str | int]
 """`{id, topic, partition, offset}` of a request that was sent."""
@@ -105,14 +108,20 @@ def _records(lines: BinaryIO, task: str, topic: str, max_bytes: int) -> Iterator
 def _checked(lines: BinaryIO, name: str, task: str, topic: str, max_bytes: int) -> int:
     """How many requests the lines hold. Raises ConfigError that names every line that is none."""
     refused: list[LineError] = []
+    misspelt: list[tuple[int, str]] = []
     count = 0
-    for request in sending.lines_of(lines, refused.append):
+    last = _Last(lines)
+    for request in sending.lines_of(last, refused.append):
         count += 1
+        guess = nearly_long_form(request.input)
+        if guess is not None and parse(last.line.rstrip()) == request.input:
+            misspelt.append((request.line, guess))
         try:
             sending.record_for(request, task, topic, at_ms=0, max_bytes=max_bytes)
         except LineError as error:
             refused.append(error)
     if not refused:
+        _warn_of(misspelt, name)
         return count
     told = [f"{name}:{error.line}: {error.detail}" for error in refused[:_SHOWN_ERRORS]]
     if len(refused) > _SHOWN_ERRORS:
@@ -123,6 +132,49 @@ def _checked(lines: BinaryIO, name: str, task: str, topic: str, max_bytes: int) 
         f"a line of {name} is no request" if len(refused) == 1 else f"{len(refused):,} lines of {name} are no requests"
     )
     raise ConfigError("\n".join([f"Nothing was sent: {wrong}.", *told]))
+
+
+class _Last:
+    """Lines, of which it remembers the one given last."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self._lines = lines
+        self.line = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        for line in self._lines:
+            self.line = line
+            yield line
+
+
+def nearly_long_form(value: Any) -> str | None:
+    """What is wrong with an object that looks like a misspelt long form; None for one that doesn't.
+
+    It has an id or a key and nothing but what is nearly one of `_LONG_FORM`, one of that nearly `input`.
+    """
+    if not isinstance(value, dict) or len(value) > len(_LONG_FORM) or value.keys().isdisjoint({"id", "key"}):
+        return None
+    meant = {name: _nearest(name) for name in value}
+    wrong = [name for name, near in meant.items() if near != name]
+    if not wrong or None in meant.values() or "input" not in meant.values():
+        return None
+    return ", ".join(f"{name!r} (did you mean {meant[name]}?)" for name in wrong)
+
+
+def _nearest(name: str) -> str | None:
+    near = difflib.get_close_matches(name[:20].lower(), _LONG_FORM, n=1, cutoff=0.65)
+    return near[0] if near else None
+
+
+def _warn_of(misspelt: Sequence[tuple[int, str]], name: str) -> None:
+    if not misspelt:
+        return
+    line, guess = misspelt[0]
+    more = f" (and {counted(len(misspelt) - 1, 'more line')})" if len(misspelt) > 1 else ""
+    output.noted(
+        f"{name}:{line}{more}: sent as the task's Input as it stands, under a new id. It looks like a misspelt "
+        f'{{"id", "key", "input"}}: {guess}.'
+    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import typer
 
 from stream.cli import output
 from stream.core.counting import counted
-from stream.core.errors import ConfigError, DependencyError
+from stream.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from stream.simulator import Simulator
@@ -41,7 +41,7 @@ def simulator(
     try:
         played = Script.load(script, OPTIONS) if script else Script()
     except ConfigError as error:
-        typer.echo(f"The script can't be used: {error}", err=True)
+        output.error(f"The script can't be used: {error}")
         raise typer.Exit(2) from None
     server = Simulator(
         script=played,
@@ -54,9 +54,9 @@ def simulator(
     )
     try:
         _run(_serve(server, len(played.faults)))
-    except DependencyError as error:
-        typer.echo(f"{error} --port takes another port; --port 0 takes any free one.", err=True)
-        raise typer.Exit(3) from None
+    except ConfigError as error:
+        output.error(f"{error} --port takes another port; --port 0 takes any free one.")
+        raise typer.Exit(2) from None
 
 
 async def _serve(server: "Simulator", faults: int) -> None:

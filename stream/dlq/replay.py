@@ -93,6 +93,21 @@ def _refusal_unless_forced(letter: DeadLetter, replayed: int, after: Sequel) -> 
     return None
 
 
+def doubt(letter: DeadLetter) -> str | None:
+    """Why a replay will most likely end as this did, and what has to have changed; None where a model had its say."""
+    if letter.stage == "decode":
+        return (
+            f"A replay sends the same bytes, and fails the same way ({letter.reason}) unless what reads them has "
+            "changed: the workers' version or configuration. If the sender was wrong, let it send a new request."
+        )
+    if letter.stage == "render":
+        return (
+            f"A replay sends the same input, and fails the same way ({letter.reason}) unless the task has changed: its "
+            "Input or its prompt. If the sender was wrong, let it send a new request."
+        )
+    return None
+
+
 def request_again(letter: DeadLetter, by: str, count: int, partitions: Mapping[str, int]) -> Outgoing:
     """The new request: key, value and headers as they came, and `llm.replay.{count,id,by}`.
 
@@ -139,6 +154,8 @@ def replay(
     why_not = refusal(letter, settings, len(made), after, force=force)
     if why_not is not None:
         raise ReplayRefusedError(why_not)
+    if doubtful := doubt(letter):
+        warn(doubtful)
     if after.waiting:
         warn(
             f"It was sent again already, as {after.waiting[0]}, and that has no outcome yet: both will be called and "

@@ -8,7 +8,7 @@ from typing import Any, Self
 import orjson
 from aiohttp import web
 
-from stream.core.errors import ConfigError, DependencyError
+from stream.core.errors import ConfigError
 from stream.simulator.anthropic_api import Anthropic
 from stream.simulator.ask import Dialect, Refused
 from stream.simulator.chance import digest, log_normal
@@ -81,7 +81,7 @@ class Simulator:
         await self.close()
 
     async def start(self) -> None:
-        """Listen. Raises DependencyError if the address can't be had."""
+        """Listen. Raises ConfigError if the address can't be had."""
         server = web.Server(self._answer, handler_cancellation=True, access_log=None, request_factory=_request)
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await self._runner.setup()
@@ -89,9 +89,7 @@ class Simulator:
             await web.TCPSite(self._runner, self.host, self.port, backlog=4096).start()
         except OSError as error:
             await self.close()
-            raise DependencyError(
-                f"The simulator can't listen on {self.host}:{self.port}: {error.strerror}."
-            ) from error
+            raise ConfigError(f"The simulator can't listen on {self.host}:{self.port}: {error.strerror}.") from error
         self.port = self._runner.addresses[0][1]
 
     async def close(self) -> None:

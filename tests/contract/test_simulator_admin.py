@@ -17,7 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from stream.cli.simulator import simulator
-from stream.core.errors import ConfigError, DependencyError
+from stream.core.errors import ConfigError
 from stream.simulator import Simulator
 from stream.simulator.ledger import key_mark
 
@@ -179,7 +179,7 @@ async def test_other_paths_are_not_found_and_say_so(client: aiohttp.ClientSessio
 
 
 async def test_a_port_that_is_taken_is_said_plainly(sim: Simulator) -> None:
-    with pytest.raises(DependencyError, match=rf"can't listen on 127.0.0.1:{sim.port}"):
+    with pytest.raises(ConfigError, match=rf"can't listen on 127.0.0.1:{sim.port}"):
         await Simulator(port=sim.port).start()
 
 
@@ -203,16 +203,17 @@ def test_the_command_ends_with_two_and_names_the_mistake(tmp_path: Path) -> None
     script.write_text('[[fault]]\nkind = "hang"\n[[fault]]\nkind = "cut"\nform_s = 3\n')
     result = CliRunner().invoke(command, ["--script", str(script)])
     assert result.exit_code == 2
+    assert result.stderr.startswith("Error: The script can't be used: ")
     for words in ("bad.toml", "[[fault]] 2", "unknown key `form_s`", "(did you mean `from_s`?).\n"):
         assert words in result.output
 
 
-def test_the_command_ends_with_three_if_the_port_is_taken() -> None:
+def test_the_command_ends_with_two_if_the_port_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = CliRunner().invoke(command, ["--port", str(port)])
-    assert result.exit_code == 3
-    assert f"can't listen on 127.0.0.1:{port}" in result.output
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: The simulator can't listen on 127.0.0.1:{port}")
     assert "--port 0" in result.output
 
 
@@ -227,6 +228,20 @@ def test_the_command_says_where_it_is_and_ends_with_zero_on_sigterm() -> None:
     assert 'base_url = "http://127.0.0.1:' in line
     assert "/v1" in line
     assert (running.returncode, rest) == (0, "")
+
+
+def test_at_a_terminal_the_line_that_says_where_it_is_fits_80_columns() -> None:
+    terminal = {"TTY_COMPATIBLE": "1", "COLUMNS": "80", "NO_COLOR": "1", "TERM": "xterm"}
+    arguments = [sys.executable, "-c", "import typer; from stream.cli.simulator import simulator; typer.run(simulator)"]
+    running = subprocess.Popen(
+        [*arguments, "--port", "0"], stderr=subprocess.PIPE, text=True, env={**os.environ, **terminal}
+    )
+    assert running.stderr is not None
+    first = running.stderr.readline()
+    os.kill(running.pid, signal.SIGTERM)
+    lines = (first + running.communicate(timeout=30)[1]).splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,16 @@ def test_dead_letters_are_listed_newest_first_and_filtered(llm_stream: CommandLi
     assert "$.name is a placeholder" in llm_stream("dlq", "list").stdout
 
 
+def test_what_failed_before_any_call_is_shown_and_sent_again_with_a_warning(llm_stream: CommandLine):
+    there = dead_letter(llm_stream, llm__error__stage="decode", llm__error__code="not_json")
+    shown = llm_stream("dlq", "show", there).stderr
+    assert shown.startswith("\n! A replay sends the same bytes, and fails the same way (decode/not_json) unless")
+    assert "Send it again if it has (--why may be left out):" in shown
+    again = llm_stream("dlq", "replay", there)
+    assert again.exit_code == 0
+    assert again.stderr.startswith("! A replay sends the same bytes")
+
+
 def test_a_stage_that_does_not_exist_is_wrong_usage(llm_stream: CommandLine):
     assert llm_stream("dlq", "list", "--stage", "validation").exit_code == 2
 

@@ -5,7 +5,7 @@ import pytest
 from stream.codecs.requests import RequestDecoder
 from stream.core.records import Record, Replay
 from stream.dlq.envelope import HEADERS_DROPPED, DeadLetter, dead_letter_from
-from stream.dlq.replay import Replays, decision_for, refusal, request_again
+from stream.dlq.replay import Replays, decision_for, doubt, refusal, request_again
 from stream.dlq.sequel import Sequel
 from stream.kafka.decisions import Decision
 from stream.settings import Settings
@@ -94,6 +94,17 @@ def test_replays_on_the_way_here_and_from_here_are_counted():
 def test_what_cannot_be_sent_again_is_refused_with_the_reason_force_or_not(changed: DeadLetter, said: str):
     for force in (False, True):
         assert said in (why_not(changed, 0, force=force) or "")
+
+
+@pytest.mark.parametrize(("stage", "changed"), [(b"decode", "configuration"), (b"render", "its Input or its prompt")])
+def test_what_failed_before_any_call_fails_again_unless_something_has_changed(stage: bytes, changed: str):
+    said = doubt(letter(("llm.error.stage", stage))) or ""
+    assert f"fails the same way ({stage.decode()}/placeholder) unless" in said
+    assert changed in said
+
+
+def test_what_a_model_had_its_say_in_may_end_otherwise():
+    assert doubt(letter()) is None
 
 
 def test_the_decision_names_the_dead_letter_the_request_who_and_why():

@@ -1,6 +1,9 @@
 """A dead letter's page, and the topics as others make them."""
 
-from stream.cli.dlq_texts import entry, money, page
+import pytest
+
+from stream.cli import output
+from stream.cli.dlq_texts import entry, listed, money, page
 from stream.dlq.envelope import dead_letter_from
 from stream.dlq.sequel import Sequel
 from stream.kafka.decisions import Decision
@@ -67,6 +70,26 @@ def test_a_dead_letter_of_a_replay_says_so():
 def test_the_list_says_how_often_a_dead_letter_was_sent_again():
     letter = dead_letter_from(dead_letter())
     assert [entry(letter, count, 80)[0][4] for count in (0, 1, 2, 3)] == ["", "once", "twice", "3 times"]
+
+
+LONG_NAMES = (("llm.error.stage", b"render"), ("llm.error.code", b"unrendered_input"))
+
+
+@pytest.mark.parametrize("task", ["contract-summaries", "contract-summaries-of-every-counterparty-in-the-register"])
+@pytest.mark.parametrize("replays", [0, 2])
+def test_at_80_columns_the_list_fits_with_long_codes_and_task_names(capsys, task, replays):
+    long = dead_letter_from(dead_letter(task=task, more=LONG_NAMES, partition=11, offset=1_234_567))
+    output.listing(*listed([entry(long, replays, 80), entry(dead_letter_from(dead_letter()), 0, 80)], 80))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "render/unrendered_input" in lines[1]
+    assert any(task in line for line in lines)
+    assert any("twice" in line for line in lines) is bool(replays)
+
+
+def test_in_a_list_that_fits_every_column_stays_a_column():
+    cells, below = entry(dead_letter_from(dead_letter()), 1, 80)
+    assert listed([(cells, below)], 80) == (("id", "when", "stage/code", "task", "replayed"), [(cells, below)])
 
 
 def test_the_page_says_what_became_of_a_replay():

@@ -93,6 +93,27 @@ def test_a_group_that_never_committed_is_named() -> None:
     assert any("The group llm-stream has committed nothing" in text for _, text in lines)
 
 
+def test_a_group_of_which_nothing_is_known_is_named_first_and_nothing_is_called_balanced() -> None:
+    ((mark, text),) = told(partition({"pending": 359}, committed=None))
+    assert mark == "noted"
+    assert text.startswith("The group llm-stream has committed nothing: no worker has run under this name")
+    assert text.endswith("There is nothing to check: 359 requests = 0 results + 0 dead letters + 359 pending.")
+
+
+def test_an_outcome_is_a_trace_of_a_group_without_commits() -> None:
+    lines = told(partition({"pending": 2, "settled": 1}, results=1, committed=None))
+    assert lines[0][0] == "passed"
+    assert lines[1][1].startswith("The group llm-stream has committed nothing")
+
+
+def test_repeated_ids_stand_in_their_natural_order() -> None:
+    ids = RepeatedIds()
+    for name in ("ticket-10", "ticket-5", "9" * 5_000, "b", "ticket-3") * 2:
+        ids.add(name.encode())
+    (_, text) = told(partition({"settled": 1}, results=1), repeated_ids=ids)[-1]
+    assert text.endswith(f": {'9' * 5_000}, b, ticket-3, ticket-5, ticket-10.")
+
+
 def test_nothing_to_check_is_not_called_balanced() -> None:
     assert told(partition({})) == [("noted", "There is nothing to check: no request is there.")]
 
