@@ -44,7 +44,7 @@ class Row:
 _CLIENT_ERRORS = range(400, 500)
 _NOTHING_HERE = frozenset({404, 405, 407, 410, 421, 426})
 """Not found, method not allowed, proxy wants a login, gone, misdirected, upgrade required (RFC 9110): they are about
-the address, not about what was asked there."""
+the address, not about what was asked there. No call of ours addresses anything but a model."""
 
 ROWS: tuple[Row, ...] = (
     # A model we may not use comes as 403 or 404; the code says that it is about the model, not about the key.
@@ -73,10 +73,10 @@ ROWS: tuple[Row, ...] = (
     Row(ErrorClass.ACCOUNT, statuses={401, 402, 403}),
     # Anthropic tells these two in an ordinary `invalid_request_error`.
     Row(ErrorClass.ACCOUNT, statuses={400}, phrases=("usage limits", "credit balance is too low")),
-    # No word at all: nothing stands at this address. A wrong `base_url` must pause the flow, not empty it into the DLQ.
-    Row(ErrorClass.UNKNOWN_MODEL, statuses=_NOTHING_HERE, wordless=True),
-    Row(ErrorClass.UNKNOWN_MODEL, statuses={404}, words=("not_found_error", "not_found", "notfounderror")),
-    Row(ErrorClass.UNKNOWN_MODEL, statuses={404}, phrases=("model",)),
+    # Gateways in front of a model tell a wrong key so.
+    Row(ErrorClass.ACCOUNT, statuses={400}, phrases=("api key not valid", "invalid api key", "incorrect api key")),
+    # A wrong `base_url` or deployment must pause the flow, not empty it into the DLQ, whatever words it is told in.
+    Row(ErrorClass.UNKNOWN_MODEL, statuses=_NOTHING_HERE),
     Row(ErrorClass.RATE_LIMITED, statuses={429}),
     Row(ErrorClass.OVERLOADED, statuses={503, 529}),
     Row(ErrorClass.TRANSIENT, statuses={408, 409, 425}),

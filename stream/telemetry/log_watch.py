@@ -18,7 +18,8 @@ LONG_SHUT_S = 30.0
 NEEDS_A_PERSON = {
     "account": "correct the key (this provider's api_key_env or api_key_file) or the account's credit and limits; a "
     "key file is read again before each probe, a key in the environment needs a restart; no request is dead-lettered",
-    "unknown_model": "correct the task's `model`, or ask the provider for access to it; requests for it wait meanwhile",
+    "unknown_model": "correct the task's `model`, or this provider's base_url or deployment, or ask the provider for "
+    "access to the model; requests for it wait meanwhile",
 }
 
 

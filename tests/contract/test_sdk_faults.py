@@ -124,8 +124,8 @@ def sized(given: bytes, *headers: str) -> bytes:
 
 
 STATUSES = {
-    400: BAD, 401: ACCOUNT, 402: ACCOUNT, 403: ACCOUNT, 404: BAD, 405: BAD, 408: TRANSIENT, 409: TRANSIENT, 412: BAD,
-    413: BAD, 418: BAD, 422: BAD, 425: TRANSIENT, 429: RATE, 431: BAD, 451: BAD, 499: BAD, 500: TRANSIENT,
+    400: BAD, 401: ACCOUNT, 402: ACCOUNT, 403: ACCOUNT, 404: MODEL, 405: MODEL, 408: TRANSIENT, 409: TRANSIENT,
+    412: BAD, 413: BAD, 418: BAD, 422: BAD, 425: TRANSIENT, 429: RATE, 431: BAD, 451: BAD, 499: BAD, 500: TRANSIENT,
     501: TRANSIENT, 502: TRANSIENT, 503: OVER, 504: TRANSIENT, 507: TRANSIENT, 520: TRANSIENT, 524: TRANSIENT,
     529: OVER,
 }  # fmt: skip
@@ -232,6 +232,13 @@ ROWS = (
 MORE_ROWS = (
     Row("404 about a model", lambda d: answer(d.error("not_found_error", "model: m"), 404), MODEL, priced=True),
     Row("404 of a wrong address", body(b"404 page not found", status=404, content_type=None), MODEL, priced=True),
+    Row(
+        "404 of a wrong path, in words",
+        lambda d: answer(d.error("invalid_request_error", "Invalid URL (POST /v2)"), 404),
+        MODEL,
+        priced=True,
+    ),
+    Row("400 about the key", lambda d: answer(d.error("x", "API key not valid."), 400), ACCOUNT, priced=True),
     Row("429 without credit", lambda d: answer(d.error("insufficient_quota", "No."), 429), ACCOUNT, priced=True),
     Row("overload as 500", lambda d: answer(d.error("overloaded_error", "Busy."), 500), OVER, priced=True),
     Row("400 about usage limits", lambda d: answer(d.error("x", "Your API usage limits."), 400), ACCOUNT, priced=True),

@@ -74,9 +74,30 @@ def test_a_status_about_the_address_without_a_word_dead_letters_nothing(status: 
     assert classify(status, None, None, "<html>404 page not found</html>") is C.UNKNOWN_MODEL
 
 
-@pytest.mark.parametrize("status", [405, 407, 410, 421, 426])
-def test_a_status_about_the_address_with_a_word_is_about_the_request(status: int) -> None:
-    assert classify(status, "invalid_request_error") is C.BAD_REQUEST
+@pytest.mark.parametrize(
+    ("status", "error_type", "code", "message"),
+    [
+        (404, "invalid_request_error", None, "Invalid URL (POST /v2/chat/completions)"),
+        (404, None, "404", "Resource not found"),
+        (404, None, "DeploymentNotFound", "The API deployment for this resource does not exist."),
+        (404, "invalid_request_error", "thread_not_found", "No such thread."),
+        (405, "invalid_request_error", "method_not_supported", "Not allowed to POST on /."),
+        *((status, "invalid_request_error", None, "") for status in (407, 410, 421, 426)),
+    ],
+)
+def test_a_status_about_the_address_pauses_whatever_words_it_carries(
+    status: int, error_type: str | None, code: str | None, message: str
+) -> None:
+    assert classify(status, error_type, code, message) is C.UNKNOWN_MODEL
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["API key not valid. Please pass a valid API key.", "Invalid API key", "Incorrect API key provided: sk-..."],
+)
+def test_a_400_that_names_the_key_is_about_the_account(message: str) -> None:
+    assert classify(400, "invalid_request_error", "INVALID_ARGUMENT", message) is C.ACCOUNT
+    assert classify(400, None, None, message) is C.ACCOUNT
 
 
 def test_a_400_with_a_word_nobody_knows_is_a_bad_request() -> None:
@@ -88,10 +109,6 @@ def test_a_gateways_bare_page_is_judged_by_how_others_fare(status: int) -> None:
     assert classify(status) is C.TRANSIENT
     assert classify(status, None, None, "max_tokens must be positive") is C.BAD_REQUEST
     assert classify(status, "invalid_request_error") is C.BAD_REQUEST
-
-
-def test_a_404_about_something_else_is_a_bad_request() -> None:
-    assert classify(404, "invalid_request_error", "thread_not_found", "No such thread.") is C.BAD_REQUEST
 
 
 def test_a_403_about_a_model_is_not_about_the_key() -> None:

@@ -117,7 +117,7 @@ def test_an_unknown_model_is_an_error_that_says_what_to_do():
     told = Told()
     told.gate("unknown_model", 60.0)
     assert told.lines[0]["level"] == "error"
-    assert "model" in told.lines[0]["what_to_do"]
+    assert all(word in told.lines[0]["what_to_do"] for word in ("`model`", "base_url", "deployment"))
 
 
 def test_a_gate_that_flaps_is_said_once_a_minute_with_how_often():
