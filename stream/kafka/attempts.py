@@ -13,7 +13,10 @@ from stream.kafka.partition import Partition
 
 @dataclass(slots=True, eq=False)
 class Parcel:
-    """The records of one outcome. published: acknowledged by the broker outside a transaction (at least once only)."""
+    """The records of one outcome: the outcome itself, then its audit copy, if it has one.
+
+    published: acknowledged by the broker outside a transaction (at least once only).
+    """
 
     records: tuple[Outgoing, ...]
     published: bool = False
@@ -32,6 +35,13 @@ class Settled:
     def topic(self) -> str:
         """Where the outcome itself goes (not its audit copy)."""
         return self.parcel.records[0].topic if self.parcel.records else ""
+
+    def drop_copy(self) -> bool:
+        """Publish it without its audit copy; whether it had one."""
+        records = self.parcel.records
+        self.parcel.records = records[:1]
+        self.size -= sum(copy.size_bytes for copy in records[1:])
+        return len(records) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +71,17 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt ended, why, and which of its parcels were refused."""
+    """How an attempt ended, why, and what of it the broker refused.
+
+    refused: the parcels whose outcome it won't take. refusing_topics: topics of those that take nothing at all (gone,
+    or not ours to write), whatever the record. copies_refused: the parcels of which it refused the audit copy.
+    """
 
     result: Result
     reason: str = ""
     refused: frozenset[int] = frozenset()
+    refusing_topics: frozenset[str] = frozenset()
+    copies_refused: frozenset[int] = frozenset()
 
 
 class Committer(Protocol):
@@ -85,6 +101,11 @@ class Committer(Protocol):
 
     def let_go(self) -> None:
         """Make a running attempt end soon, whatever its fate. Called from another thread."""
+
+    def replacement(self) -> "Committer":
+        """One to go on with, for a call of this one hangs. If that call comes back after all, it begins, publishes and
+        commits nothing more. Called from another thread."""
+        ...
 
     def close(self) -> None:
         """Give the producer back."""

@@ -24,16 +24,13 @@ every 30 at most). Looks, not seconds: a process that was frozen must not take i
 class Carrier:
     """Carries out attempts, one at a time; see the module.
 
-    make_committer, make_thread: new ones, at first and in place of those that hang.
+    make_thread: makes the thread, at first and in place of one that hangs.
     """
 
-    def __init__(
-        self, make_committer: Callable[[], Committer], make_thread: Callable[[], Serial], watch: Watch
-    ) -> None:
-        self._make_committer = make_committer
+    def __init__(self, committer: Committer, make_thread: Callable[[], Serial], watch: Watch) -> None:
         self._make_thread = make_thread
         self._watch = watch
-        self._committer = make_committer()
+        self._committer = committer
         self._thread = make_thread()
 
     async def open(self) -> None:
@@ -73,10 +70,9 @@ class Carrier:
             future.cancel()
 
     def _give_up(self, committer: Committer) -> None:
-        """The next call is a new committer's. Its producer ends what the old one has open; if the old call comes back
-        after all, it was let go of: it makes no producer any more, and nobody hears what it says."""
-        committer.let_go()
-        self._committer = self._make_committer()
+        """The next call is another committer's. Its producer ends what the old one has open; nobody hears what the old
+        one says, should its call come back after all."""
+        self._committer = committer.replacement()
         self._thread = self._make_thread()
         self._watch.trouble("a call to Kafka's client library hangs; it is given up, and a new producer goes on")
 

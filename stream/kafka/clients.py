@@ -68,7 +68,8 @@ def producer_config(settings: Settings, **more: Any) -> dict[str, Any]:
 
     The partitioner is Java's (murmur2), so that a key lands where other clients would put it.
     """
-    tunable = {"compression.type": "zstd", "linger.ms": 5}
+    # A topic that is gone must be known before a transaction times out.
+    tunable = {"compression.type": "zstd", "linger.ms": 5, "topic.metadata.propagation.max.ms": 3_000}
     return connection(settings, **tunable) | {
         "enable.idempotence": True,
         "acks": "all",
@@ -84,6 +85,7 @@ def member_config(settings: Settings) -> dict[str, Any]:
         "queued.max.messages.kbytes": 16_384,
         "fetch.queue.backoff.ms": 10,
         "fetch.wait.max.ms": 100,
+        "topic.metadata.refresh.interval.ms": 30_000,  # how soon added partitions are noticed
         "fetch.message.max.bytes": 262_144,  # compressed: what it becomes in memory may be many times as much
     }
     config = connection(settings, **tunable) | {

@@ -14,6 +14,7 @@ from stream.core.offsets import DoneMap, encode_map
 from stream.kafka.assignment import Assignment, member_of
 from stream.kafka.attempts import Attempt, Ending, Result, Settled
 from stream.kafka.carrier import Carrier
+from stream.kafka.copies import Copies
 from stream.kafka.partition import Partition
 from stream.kafka.refusals import Refusals
 from stream.telemetry.watch import Watch
@@ -80,6 +81,7 @@ class Commits:
         self._open: _Batch | None = None
         self._wake = asyncio.Event()
         self._refusals = Refusals(self._live, self._wake.set, self._tell_room, watch)
+        self._copies = Copies(watch, lambda: asyncio.get_running_loop().time())
         self._moved = asyncio.Condition()
         self._waiting_bytes = 0
         self._said_full = False
@@ -89,6 +91,11 @@ class Commits:
     def waiting(self) -> int:
         """Outcomes that are not visible yet."""
         return len(self._waiting) + self._refusals.suspects + (len(self._open.outcomes) if self._open else 0)
+
+    @property
+    def unpublished(self) -> int:
+        """Outcomes that are paid for and not visible yet, those the broker refuses included."""
+        return len(self._waiting) + len(self._refusals) + (len(self._open.outcomes) if self._open else 0)
 
     @property
     def full(self) -> bool:
@@ -133,6 +140,7 @@ class Commits:
             if batch is None or attempt is None:
                 await asyncio.sleep(self._interval_s if batch else 0)
                 self._put_back(batch)
+                await self._close()  # what was set aside untried, nobody waits for any more
                 continue
             ending = await self._carry_out(batch, attempt)
             failures = 0 if ending.result is Result.COMMITTED else failures + 1
@@ -181,6 +189,7 @@ class Commits:
         advanced, self._advanced = self._advanced, set()
         suspect = self._refusals.next_suspect(self._waiting, others_wait=bool(self._waiting or starts or advanced))
         chosen = [suspect] if suspect else self._from_waiting()
+        self._copies.spare(chosen)
         if not (self._waiting or self._refusals.suspects):
             self._wake.clear()
         batch = _Batch(chosen, starts | _further(advanced) | _maps(chosen), suspect is not None)
@@ -241,6 +250,8 @@ class Commits:
             return Ending(Result.COMMITTED)
         started_s = asyncio.get_running_loop().time()
         ending = await self._ended(batch, attempt)
+        if ending.copies_refused:
+            self._copies.refused([batch.outcomes[index] for index in ending.copies_refused], ending.reason)
         if ending.result is Result.COMMITTED:
             self._acknowledge(batch, asyncio.get_running_loop().time() - started_s)
         elif ending.result is Result.REFUSED:
@@ -293,16 +304,18 @@ class Commits:
         self._wake.set()
 
     def _set_aside(self, batch: _Batch, ending: Ending) -> None:
-        """Leave out what the broker refused. Several are tried one by one, for a batch is refused as a whole; a single
-        one is set aside for a while, its offset unfinished."""
+        """Leave out what the broker refused: set it aside for a while, its offset unfinished. Several for a topic that
+        takes others are tried one by one first, for a batch is refused as a whole."""
         refused = [batch.outcomes[index] for index in sorted(ending.refused)]
         batch.outcomes = [s for index, s in enumerate(batch.outcomes) if index not in ending.refused]
         self._put_back(batch)
-        if len(refused) > 1:
-            self._refusals.suspect(refused)
-            return
+        self._refusals.bar(ending.refusing_topics)
+        doubtful = [settled for settled in refused if settled.topic not in ending.refusing_topics]
+        if len(doubtful) > 1:
+            self._refusals.suspect(doubtful)
         for settled in refused:
-            self._refusals.set_aside(settled, ending.reason)
+            if len(doubtful) <= 1 or settled.topic in ending.refusing_topics:
+                self._refusals.set_aside(settled, ending.reason)
 
     def _drop_dead(self) -> None:
         """Outcomes of ended epochs are dropped: whoever owns the partition now runs their requests again."""

@@ -53,6 +53,7 @@ class TransactionalCommitter:
         self._unanswered_at_s: float | None = None
         """When we last gave up waiting for a new epoch: the request may arrive late, and fence ourselves."""
         self._letting_go = threading.Event()
+        self._replaced = False
         self.beats = 0
 
     def open(self) -> None:
@@ -80,6 +81,13 @@ class TransactionalCommitter:
 
     def let_go(self) -> None:
         self._letting_go.set()
+
+    def replacement(self) -> "TransactionalCommitter":
+        self._replaced = True
+        self._letting_go.set()
+        other = TransactionalCommitter(self._make, self._lookup, self._id)
+        other._unanswered_at_s = time.monotonic()  # our request for an epoch may be what hangs, and fence it
+        return other
 
     def close(self) -> None:
         self._producer = None
@@ -117,6 +125,8 @@ class TransactionalCommitter:
                     producer = self._make()
                 time.sleep(0.2)
             else:
+                if self._replaced:  # it has the newest epoch, but not the right to use it
+                    return None
                 self._producer = producer
                 return producer
         return None
@@ -127,7 +137,7 @@ class TransactionalCommitter:
         reach("after_begin")
         produce_all(producer, attempt.parcels, deliveries)
         reach("produced")
-        if deliveries.refused:
+        if deliveries.any_refused:
             raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, txn_requires_abort=True))
         offsets = [Position(p.topic, p.partition, offset, metadata) for p, offset, metadata in attempt.offsets]
         self._until_answered(lambda: producer.send_offsets_to_transaction(offsets, attempt.metadata, CALL_S))
@@ -138,6 +148,8 @@ class TransactionalCommitter:
     def _until_answered(self, call: Callable[[], object]) -> None:
         """Ask again while librdkafka says that asking again resumes, and nobody wants the partitions back."""
         while True:
+            if self._replaced:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
             self.beats += 1
             try:
                 call()
@@ -157,15 +169,15 @@ class TransactionalCommitter:
         a broker's answer: the request may still arrive, and would count as one of the next transaction (ADR 13).
         """
         aborted = error.txn_requires_abort() and self._aborted(producer)
-        if not aborted or deliveries.refused or self._asked_again or error.code() < 0:
+        if not aborted or deliveries.any_refused or self._asked_again or error.code() < 0:
             self._producer = None
         if aborted:
-            return deliveries.refusal() if deliveries.refused else Ending(Result.ABORTED, error.str())
+            return deliveries.refusal() if deliveries.any_refused else Ending(Result.ABORTED, error.str())
         if self._letting_go.is_set():
             return Ending(Result.UNKNOWN, error.str())
         self._note_fenced(error)
         ending = self._resolved(attempt, error.str())
-        return deliveries.refusal() if ending.result is Result.ABORTED and deliveries.refused else ending
+        return deliveries.refusal() if ending.result is Result.ABORTED and deliveries.any_refused else ending
 
     def _aborted(self, producer: Producer) -> bool:
         """Abort the open transaction; whether that is certain."""

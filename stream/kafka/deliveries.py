@@ -8,70 +8,89 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from stream.core.records import Outgoing
 from stream.kafka.attempts import Ending, Parcel, Result
 
-REFUSALS = frozenset(
+_ABOUT_THE_TOPIC = frozenset(
     {
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.INVALID_MSG,
-        KafkaError.INVALID_RECORD,
-        KafkaError.POLICY_VIOLATION,
-        KafkaError.RECORD_LIST_TOO_LARGE,
-        KafkaError.INVALID_TIMESTAMP,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.TOPIC_EXCEPTION,
-        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001  (librdkafka's local codes are spelt with an underscore)
-        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001  (librdkafka's local codes are spelt with an underscore)
     }
 )
+REFUSALS = _ABOUT_THE_TOPIC | {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.INVALID_MSG,
+    KafkaError.INVALID_RECORD,
+    KafkaError.POLICY_VIOLATION,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.INVALID_TIMESTAMP,
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+}
 """What a broker says of a record it will never take as it is: the rest of the attempt must not wait for it."""
 
 
 class Deliveries:
     """What became of each outcome's records, as delivery reports tell: by the outcome's index.
 
-    refused: the broker will never take them as they are. failed: they were not delivered for another reason.
+    refused: the broker will never take the outcome as it is. copies_refused: so it is with the audit copy. failed: they
+    were not delivered for another reason. refusing_topics: topics of outcomes that take nothing, whatever the record.
     """
 
     def __init__(self) -> None:
         self.refused: dict[int, str] = {}
+        self.copies_refused: dict[int, str] = {}
         self.failed: dict[int, KafkaError] = {}
+        self.refusing_topics: frozenset[str] = frozenset()
 
-    def report(self, index: int) -> Callable[[KafkaError | None, Message], None]:
-        """The callback for the records of one outcome."""
+    @property
+    def any_refused(self) -> bool:
+        """Whether anything was, be it a copy."""
+        return bool(self.refused or self.copies_refused)
+
+    def report(self, index: int, topic: str, *, copy: bool) -> Callable[[KafkaError | None, Message], None]:
+        """The callback for one record of an outcome."""
 
         def delivered(error: KafkaError | None, _: Message) -> None:
-            if error is None:
-                return
-            if error.code() in REFUSALS:
-                self.refused[index] = error.str()
-            else:
-                self.failed[index] = error
+            if error is not None:
+                self.note(index, topic, error, copy=copy)
 
         return delivered
 
+    def note(self, index: int, topic: str, error: KafkaError, *, copy: bool) -> None:
+        """One record of an outcome was not delivered."""
+        if error.code() not in REFUSALS:
+            self.failed[index] = error
+            return
+        reason = f"{topic}: {error.str()}"
+        (self.copies_refused if copy else self.refused)[index] = reason
+        if not copy and error.code() in _ABOUT_THE_TOPIC:
+            self.refusing_topics |= {topic}
+
+    def reasons(self) -> str:
+        """Why the broker refused what it refused, each topic and reason once."""
+        return "; ".join(sorted({*self.refused.values(), *self.copies_refused.values()}))
+
     def refusal(self) -> Ending:
-        """How an attempt ended of which some outcomes were refused."""
-        reasons = "; ".join(sorted(set(self.refused.values())))
-        return Ending(Result.REFUSED, reasons, frozenset(self.refused))
+        """How an attempt ended of which something was refused."""
+        return Ending(
+            Result.REFUSED,
+            self.reasons(),
+            frozenset(self.refused),
+            self.refusing_topics,
+            frozenset(self.copies_refused),
+        )
 
 
 def produce_all(producer: Producer, parcels: Sequence[Parcel], deliveries: Deliveries) -> None:
     """Hand every record to the producer; one it refuses by itself is noted like a broker's refusal."""
     for index, parcel in enumerate(parcels):
-        report = deliveries.report(index)
-        for record in parcel.records:
-            _produce(producer, record, report, deliveries, index)
+        for place, record in enumerate(parcel.records):
+            _produce(producer, record, deliveries, index, copy=place > 0)
 
 
-def _produce(
-    producer: Producer,
-    record: Outgoing,
-    report: Callable[[KafkaError | None, Message], None],
-    deliveries: Deliveries,
-    index: int,
-) -> None:
+def _produce(producer: Producer, record: Outgoing, deliveries: Deliveries, index: int, *, copy: bool) -> None:
     place: dict[str, Any] = {} if record.partition is None else {"partition": record.partition}
     headers: Any = list(record.headers)
+    report = deliveries.report(index, record.topic, copy=copy)
     while True:
         try:
             producer.produce(record.topic, record.value, record.key, headers=headers, on_delivery=report, **place)
@@ -80,7 +99,7 @@ def _produce(
         except KafkaException as error:
             if error.args[0].code() not in REFUSALS:
                 raise
-            deliveries.refused[index] = error.args[0].str()
+            deliveries.note(index, record.topic, error.args[0], copy=copy)
             return
         else:
             return

@@ -66,9 +66,10 @@ class Flow:
 
     @property
     def done(self) -> bool:
-        """Whether the budget is used up and everything that was begun is visible."""
+        """Whether the budget is used up and everything that was begun is visible. What the broker refuses is waited
+        for: it is paid already."""
         waits = self._budget.may_spend and self.scheduler.waiting  # begun, and only held up: by a gate, by a slot
-        return self._budget.used_up and not (self.commits.waiting or self.scheduler.started or waits)
+        return self._budget.used_up and not (self.commits.unpublished or self.scheduler.started or waits)
 
     @property
     def done_because(self) -> str:

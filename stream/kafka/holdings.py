@@ -83,7 +83,7 @@ class Holdings:
             partition.share(MAX_WAITING_BYTES // len(self._held))
         if partitions or not self._held:  # a rebalance that brings nothing new is no news
             self._watch.assigned(str(p.id) for p in partitions)
-        if partitions:
+        if partitions and not self._flow.draining:  # who is leaving gives them back untouched
             self._spawn(self._start(partitions))
 
     def revoked(self, ids: Iterable[TopicPartition], lost: bool, released: threading.Event) -> None:

@@ -1,7 +1,7 @@
 """At least once: publishes outcomes, waits until they are acknowledged, then commits the offsets that finish them."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -25,6 +25,7 @@ class PlainCommitter:
         self._commit = commit
         self._producer: Producer | None = None
         self._letting_go = threading.Event()
+        self._replaced = False
         self.beats = 0
 
     def open(self) -> None:
@@ -43,16 +44,27 @@ class PlainCommitter:
             self._publish(fresh, deliveries)
             reach("produced")
             self.beats += 1
+            if self._replaced:  # older offsets than others may have committed by now
+                return Ending(Result.ABORTED, "replaced")
             if not deliveries.refused:
                 self._commit(attempt.offsets)
         except KafkaException as error:
             return Ending(Result.ABORTED, error.args[0].str())
-        if deliveries.refused:
-            refused = {id(fresh[index]) for index in deliveries.refused}
-            indices = frozenset(i for i, parcel in enumerate(attempt.parcels) if id(parcel) in refused)
-            return Ending(Result.REFUSED, deliveries.refusal().reason, indices)
-        reach("committed")
-        return Ending(Result.COMMITTED)
+        if not deliveries.any_refused:
+            reach("committed")
+            return Ending(Result.COMMITTED)
+        places = {id(parcel): index for index, parcel in enumerate(attempt.parcels)}
+
+        def places_of(indices: Iterable[int]) -> frozenset[int]:
+            return frozenset(places[id(fresh[index])] for index in indices)
+
+        return Ending(
+            Result.REFUSED if deliveries.refused else Result.COMMITTED,
+            deliveries.reasons(),
+            places_of(deliveries.refused),
+            deliveries.refusing_topics,
+            places_of(deliveries.copies_refused),
+        )
 
     def resolve(self, attempt: Attempt) -> Ending:
         """Without transactions nothing is ever unknown: what isn't known to be committed is tried again."""
@@ -60,6 +72,11 @@ class PlainCommitter:
 
     def let_go(self) -> None:
         self._letting_go.set()
+
+    def replacement(self) -> "PlainCommitter":
+        self._replaced = True
+        self._letting_go.set()
+        return PlainCommitter(self._make, self._commit)
 
     def close(self) -> None:
         if self._producer is not None:
@@ -77,7 +94,7 @@ class PlainCommitter:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
         for index, parcel in enumerate(parcels):
             parcel.published = index not in deliveries.refused and index not in deliveries.failed
-        if deliveries.refused or deliveries.failed:
+        if deliveries.any_refused or deliveries.failed:
             self._producer = None  # its sequence numbers have a hole
         for error in deliveries.failed.values():
             raise KafkaException(error)

@@ -7,7 +7,7 @@ it, the others follow. Requests of a key keep their order among suspects.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from stream.kafka.attempts import Settled
 from stream.kafka.partition import Partition
@@ -40,6 +40,7 @@ class Refusals:
         self._suspects: list[Settled] = []
         self._suspects_turn = True
         self._aside: list[Settled] = []
+        self._barred: set[str] = set()
         self._probes: set[Settled] = set()
         self._probing: asyncio.TimerHandle | None = None
 
@@ -63,7 +64,11 @@ class Refusals:
     def refusing_topics(self) -> set[str]:
         """Topics of which so many outcomes were refused that it isn't about a single record."""
         counts = Counter(settled.topic for settled in self._aside)
-        return {topic for topic, count in counts.items() if count >= REFUSING_AT}
+        return self._barred | {topic for topic, count in counts.items() if count >= REFUSING_AT}
+
+    def bar(self, topics: Iterable[str]) -> None:
+        """These topics take nothing, whatever the record: until a probe is taken, nothing is tried there."""
+        self._barred |= set(topics)
 
     def next_suspect(self, others: Sequence[Settled], *, others_wait: bool) -> Settled | None:
         """The next suspect that no earlier outcome of its key waits with; None if there is none.
@@ -105,6 +110,7 @@ class Refusals:
         """It is visible. If it was a probe, its topic takes outcomes again."""
         if settled in self._probes:
             self._probes.discard(settled)
+            self._barred.discard(settled.topic)
             for other in [each for each in self._aside if each.topic == settled.topic]:
                 self._try_again(other)
 

@@ -37,6 +37,7 @@ JOINING_S = 10.0
 """How often it is said that the group is still being joined."""
 
 _LEAVE_S = 10.0
+_LOOK_AT_BUDGET_S = 1.0
 _COMMIT_S = 30.0
 
 
@@ -64,7 +65,7 @@ class Worker:
         )
         self._commits = self._flow.commits = Commits(
             Carrier(
-                lambda: parts.make_committer(self._commit_as_member),
+                parts.make_committer(self._commit_as_member),
                 lambda: parts.make_thread("committer"),
                 parts.watch,
             ),
@@ -121,7 +122,7 @@ class Worker:
         """Work until told to stop. Raises FencedError, or whatever broke the intake or the committer."""
         self._intake.start()
         committing = self._spawn(self._commits.run())
-        watching = [self._spawn(self._watch_broker()), self._spawn(self._watch_joining())]
+        watching = [self._spawn(work) for work in (self._watch_broker(), self._watch_joining(), self._watch_budget())]
         stopping = self._spawn(self._stopping.wait())
         try:
             await asyncio.wait({committing, stopping, self._failure}, return_when=asyncio.FIRST_COMPLETED)
@@ -210,8 +211,7 @@ class Worker:
             return
         self._flow.moved(partition, done)
         self._holdings.judge_again_when_idle(partition)
-        if self._flow.done:
-            self.stop(self._flow.done_because)
+        self._stop_when_done()
         self._flow.scheduler.pump()
 
     def _has_room(self) -> None:
@@ -272,6 +272,16 @@ class Worker:
             self._watch.joining(self._loop.time() - started_s)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._assignment_known.wait(), JOINING_S)
+
+    async def _watch_budget(self) -> None:
+        """What was begun may also end without a commit of ours: its partition went to another worker."""
+        while True:
+            await asyncio.sleep(_LOOK_AT_BUDGET_S)
+            self._stop_when_done()
+
+    def _stop_when_done(self) -> None:
+        if self._flow.done:
+            self.stop(self._flow.done_because)
 
     def _lost_broker(self, detail: str) -> None:
         if self._brokers_up:

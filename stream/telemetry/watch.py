@@ -30,7 +30,7 @@ class Watch:
         """The broker won't take an outcome's records: its offset stays unfinished until it does."""
 
     def audit_dropped(self) -> None:
-        """An audit copy could not be made."""
+        """An audit copy could not be made, or the broker refuses it."""
 
     def joining(self, waited_s: float) -> None:
         """The group hasn't given us its answer yet: at once, and every ten seconds while that is so."""

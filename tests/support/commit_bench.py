@@ -47,6 +47,9 @@ class ScriptedCommitter:
         self.let_go_of += 1
         self.on_let_go()
 
+    def replacement(self) -> "ScriptedCommitter":
+        return self
+
     def close(self) -> None: ...
 
 
@@ -73,6 +76,7 @@ class Told(Watch):
         self.visible: list[int] = []
         self.failed: list[str] = []
         self.refusals: list[int] = []
+        self.copies_dropped = 0
 
     def committed(self, outcomes: int, seconds: float) -> None:
         self.visible.append(outcomes)
@@ -83,13 +87,15 @@ class Told(Watch):
     def refused(self, record: Any, reason: str) -> None:
         self.refusals.append(record.offset)
 
+    def audit_dropped(self) -> None:
+        self.copies_dropped += 1
+
 
 class Bench:
     """A commit loop over a scripted committer, and the partitions it serves."""
 
     def __init__(self, *, transactional: bool = True, quiet: bool = True, interval_s: float = 0.1) -> None:
         self.committer = ScriptedCommitter()
-        self.made = 0
         self.thread = OnTheLoop()
         self.assignment = Assignment()
         self.assignment.metadata = MEMBER
@@ -98,7 +104,7 @@ class Bench:
         self.moved: list[tuple[int, DoneMap]] = []
         self.room_told = 0
         self.commits = Commits(
-            Carrier(self._committer_made, self._thread_made, self.told),
+            Carrier(self.committer, self._thread_made, self.told),
             self.assignment,
             lambda _: TOPIC,
             self._committed,
@@ -113,10 +119,6 @@ class Bench:
         self.moved.append((partition.id.partition, done))
         if partition.tracker is not None:
             partition.tracker.acknowledge(done)
-
-    def _committer_made(self) -> ScriptedCommitter:
-        self.made += 1
-        return self.committer
 
     def _thread_made(self) -> Any:
         return self.thread
@@ -134,12 +136,15 @@ class Bench:
             assert partition.tracker.delivered(offset, 1) is Delivery.RUN
         return partition
 
-    def add(self, partition: Partition, *offsets: int, size: int = 0, **of: Any) -> None:
-        """Outcomes; each counts as `size` bytes, if given. of: fields of their records."""
+    def add(self, partition: Partition, *offsets: int, size: int = 0, audited: bool = False, **of: Any) -> None:
+        """Outcomes; each counts as `size` bytes, if given. audited: with an audit copy. of: fields of their records."""
         for offset in offsets:
             source = record(partition=partition.id.partition, offset=offset, leader_epoch=1, **of)
             outgoing = Outgoing("results", None, str(offset).encode(), ())
-            self.commits.add(Settled(partition, source, Parcel((outgoing,)), size or outgoing.size_bytes))
+            copies = (Outgoing("audit", None, str(offset).encode(), ()),) if audited else ()
+            parcel = Parcel((outgoing, *copies))
+            size_bytes = sum(each.size_bytes for each in parcel.records)
+            self.commits.add(Settled(partition, source, parcel, size or size_bytes))
 
     def published(self, attempt: int = -1) -> list[int]:
         """The offsets whose outcomes an attempt held."""

@@ -1,6 +1,7 @@
 """A call that hangs in the client library costs a thread and a producer, not the worker."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,8 @@ class Committer:
         self.beating = beating
         self.beats = 0
         self.asked: list[str] = []
-        self.told_to_let_go = False
+        self.replacements: list[Committer] = []
+        self.replaced = False
 
     def open(self) -> None:
         self.asked.append("open")
@@ -34,8 +36,11 @@ class Committer:
         self.asked.append("resolve")
         return Ending(Result.COMMITTED)
 
-    def let_go(self) -> None:
-        self.told_to_let_go = True
+    def let_go(self) -> None: ...
+
+    def replacement(self) -> "Committer":
+        self.replaced = True
+        return self.replacements.pop(0)
 
     def close(self) -> None:
         self.asked.append("close")
@@ -62,17 +67,14 @@ class Thread:
 
 class Setup:
     def __init__(self, *committers: Committer) -> None:
-        self.made: list[Committer] = []
+        self.committers = committers
         self.troubles: list[str] = []
-        waiting = list(committers)
         watch = Watch()
         watch.trouble = self.troubles.append  # type: ignore[method-assign]
-
-        def make() -> Committer:
-            self.made.append(waiting.pop(0))
-            return self.made[-1]
-
-        self.carrier = Carrier(make, lambda: Thread(self.made[-1]), watch)
+        for committer, next_ in itertools.pairwise(committers):
+            committer.replacements.append(next_)
+        of_each = iter(committers)
+        self.carrier = Carrier(committers[0], lambda: Thread(next(of_each)), watch)
 
 
 def test_an_attempt_that_hangs_is_of_unknown_fate_and_another_committer_finds_it_out() -> None:
@@ -83,8 +85,8 @@ def test_an_attempt_that_hangs_is_of_unknown_fate_and_another_committer_finds_it
         assert (await setup.carrier.resolve(ATTEMPT)).result is Result.COMMITTED
 
     run_virtual(main())
-    hung, fresh = setup.made
-    assert hung.told_to_let_go
+    hung, fresh = setup.committers
+    assert hung.replaced
     assert fresh.asked == ["resolve"]
     assert len(setup.troubles) == 1
 
@@ -96,7 +98,7 @@ def test_one_that_waits_for_a_broker_for_long_but_lives_is_waited_for() -> None:
         assert (await setup.carrier.attempt(ATTEMPT)).result is Result.COMMITTED
 
     run_virtual(main())
-    assert len(setup.made) == 1
+    assert not setup.committers[0].replaced
 
 
 def test_getting_ready_may_hang_too() -> None:
@@ -108,7 +110,7 @@ def test_getting_ready_may_hang_too() -> None:
         await setup.carrier.stop(1)
 
     run_virtual(main())
-    assert setup.made[1].asked == ["attempt", "close"]
+    assert setup.committers[1].asked == ["attempt", "close"]
 
 
 def test_what_a_call_raises_comes_out() -> None:

@@ -328,6 +328,61 @@ def test_records_that_the_client_refuses_by_itself_are_named_too() -> None:
     assert "commit" not in producer.calls
 
 
+def test_a_refused_audit_copy_is_told_apart_from_its_outcome() -> None:
+    copied = Attempt(
+        tuple(
+            Parcel((Outgoing(topic, b"k", b"v", ()), Outgoing("audit", b"k", b"c", ()))) for topic in ("results", "dlq")
+        ),
+        ((HERE, 7, MAP),),
+        b"member",
+        lambda _: True,
+    )
+    wants_abort = trouble(KafkaError.MSG_SIZE_TOO_LARGE, txn_requires_abort=True)
+    ending = Bench(ScriptedProducer({"commit": [wants_abort]}, refuses=["audit"])).committer.attempt(copied)
+    assert (ending.result, ending.refused, ending.copies_refused) == (Result.REFUSED, frozenset(), frozenset({0, 1}))
+    assert ending.reason.startswith("audit: ")
+    plain = PlainBench(ScriptedProducer({}, refuses=["audit"]))
+    ending = plain.committer.attempt(copied)
+    assert (ending.result, ending.copies_refused) == (Result.COMMITTED, frozenset({0, 1}))
+    assert len(plain.commits) == 1
+
+
+def test_a_topic_that_is_gone_is_named_and_one_that_refuses_a_record_is_not() -> None:
+    gone = trouble(KafkaError.UNKNOWN_TOPIC_OR_PART)
+    too_large = trouble(KafkaError.MSG_SIZE_TOO_LARGE)
+    ending = Bench(ScriptedProducer({"produce": [gone, too_large]})).attempt(topics=("dlq", "results"))
+    assert (ending.refused, ending.refusing_topics) == (frozenset({0, 1}), frozenset({"dlq"}))
+
+
+@pytest.mark.parametrize("hangs_in", ["init", "begin", "offsets", "commit"])
+def test_one_that_was_replaced_goes_no_further_when_its_call_comes_back(hangs_in: str) -> None:
+    class Hangs(ScriptedProducer):
+        def _step(self, name: str) -> None:
+            super()._step(name)
+            if name == hangs_in:
+                replaced.append(bench.committer.replacement())
+
+    replaced: list[TransactionalCommitter] = []
+    bench = Bench(Hangs({}), ScriptedProducer({}))
+    assert bench.attempt().result is not Result.COMMITTED or hangs_in == "commit"
+    after = bench.producers[0].calls[bench.producers[0].calls.index(hangs_in) + 1 :]
+    assert not {"begin", "offsets", "commit"}.intersection(after)
+    assert replaced[0].attempt(attempt()).result is Result.COMMITTED
+
+
+def test_a_replacement_does_not_take_a_latecomer_of_the_one_that_hung_for_a_second_worker() -> None:
+    bench = Bench(*[ScriptedProducer({"commit": [FENCED]}) for _ in range(3)], ScriptedProducer({}))
+    other = bench.committer.replacement()
+    assert [other.attempt(attempt()).result for _ in range(2)] == [Result.ABORTED] * 2
+
+
+def test_at_least_once_one_that_was_replaced_commits_no_offsets() -> None:
+    bench = PlainBench(ScriptedProducer({}))
+    bench.committer.replacement()
+    assert bench.committer.attempt(attempt()).result is Result.ABORTED
+    assert bench.commits == []
+
+
 def test_a_full_queue_of_the_producer_is_waited_for() -> None:
     producer = ScriptedProducer({"produce": [BufferError(), BufferError(), None]})
     assert Bench(producer).attempt().result is Result.COMMITTED

@@ -30,7 +30,7 @@ class Outbox:
     def __init__(self) -> None:
         self.settled: list[Settled] = []
         self.full = False
-        self.waiting = 0
+        self.unpublished = 0
 
     def add(self, settled: Settled) -> None:
         settled.partition.uncommitted += 1

@@ -8,6 +8,7 @@ import pytest
 from stream.core.offsets import DoneMap
 from stream.kafka import commits as commits_module
 from stream.kafka.attempts import Ending, Result
+from stream.kafka.copies import COPIES_AGAIN_S
 from stream.kafka.refusals import REFUSED_AGAIN_S
 from tests.support.commit_bench import ABORTED, COMMITTED, Bench
 from tests.support.virtual_time import run_virtual, simulated
@@ -130,3 +131,45 @@ async def test_room_is_told_when_a_probe_finds_a_topic_changed() -> None:
             bench.assignment.end(partition.id)
             await asyncio.sleep(REFUSED_AGAIN_S + 1)
             assert bench.room_told == told + 1
+
+
+@simulated
+async def test_a_refused_audit_copy_is_left_out_and_its_outcome_goes_out_in_its_place() -> None:
+    bench = Bench()
+    bench.committer.endings = [Ending(Result.REFUSED, "audit: too large", copies_refused=frozenset({0, 2}))]
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 0, 1, 2, audited=True)
+        await asyncio.sleep(1)
+        assert (bench.published(), bench.told.copies_dropped, bench.told.refusals) == ([0, 1, 2], 3, [])
+        bench.add(partition, 3, audited=True)
+        await asyncio.sleep(1)
+        assert [len(parcel.records) for parcel in bench.committer.attempts[-1].parcels] == [1]
+        await asyncio.sleep(COPIES_AGAIN_S)
+        bench.add(partition, 4, audited=True)
+        await asyncio.sleep(1)
+    assert [len(parcel.records) for parcel in bench.committer.attempts[-1].parcels] == [2]
+    assert bench.commits.unpublished == 0
+
+
+@simulated
+async def test_a_topic_that_is_gone_is_not_tried_record_by_record_and_holds_up_nothing_else() -> None:
+    bench = Bench()
+    gone = frozenset({"results"})
+    bench.committer.endings = [Ending(Result.REFUSED, "results: unknown topic", frozenset({0, 1, 2}), gone)]
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 0, 1, 2)
+        await asyncio.sleep(1)
+        bench.add(partition, 3)
+        await asyncio.wait_for(bench.commits.drained([partition]), 5)
+        assert (len(bench.committer.attempts), bench.told.refusals) == (1, [0, 1, 2, 3])
+        assert (bench.commits.waiting, bench.commits.unpublished) == (0, 4)
+        await asyncio.sleep(REFUSED_AGAIN_S + 2)
+    assert sorted(offset for n in range(1, len(bench.committer.attempts)) for offset in bench.published(n)) == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    assert bench.commits.unpublished == 0

@@ -112,6 +112,9 @@ async def test_progress_in_an_old_topic_is_never_committed_under_the_new_topics_
 
         def let_go(self) -> None: ...
 
+        def replacement(self) -> "Committer":
+            return self
+
         def close(self) -> None: ...
 
     class AtOnce:
@@ -122,7 +125,7 @@ async def test_progress_in_an_old_topic_is_never_committed_under_the_new_topics_
             return True
 
     commits = Commits(
-        Carrier(Committer, AtOnce, Watch()),  # type: ignore[arg-type]
+        Carrier(Committer(), AtOnce, Watch()),  # type: ignore[arg-type]
         assignment,
         lambda topic: topic_hash("new", topic),
         lambda partition, done: None,
