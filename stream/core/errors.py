@@ -129,6 +129,8 @@ class ProviderError(LlmStreamError):
     retry_after_s: how long the provider asked us to wait, already checked (0 ≤ s ≤ 900), None if it did not.
     answered: whether a readable answer came back. A call without one may have been billed: its price is unknown.
     counted: whether it counts as an attempt; the wrapper that knows how the provider fares for others says so.
+    may_be_own: whether a refusal that shuts gates (account, unknown model, rate limit) may all the same concern this
+        request alone, see `resilience.classify`: then it counts where others get through.
     final: whether the provider said that trying again is of no use (`x-should-retry: false`). It is believed once the
     failure counts: while the provider fails for everybody, it says nothing about this request.
     """
@@ -143,6 +145,7 @@ class ProviderError(LlmStreamError):
         retry_after_s: float | None = None,
         answered: bool = True,
         counted: bool = True,
+        may_be_own: bool = False,
         final: bool = False,
     ) -> None:
         super().__init__(detail)
@@ -153,6 +156,7 @@ class ProviderError(LlmStreamError):
         self.retry_after_s = retry_after_s
         self.answered = answered
         self.counted = counted
+        self.may_be_own = may_be_own
         self.final = final
 
 

@@ -123,6 +123,8 @@ class Tally:
 
     suspect_since_s: monotonic moment of its last failed call that counted, else of its first that failed; None: none
         did. Only a call sent after it, and answered, is a witness against the request (ADR 0002).
+    refused_s: monotonic moment of its last refusal that shuts gates (403, 404, ...); None: no such since it was served.
+    refused_alone: whether one of those refusals was its own: others got through (ADR 0015).
     """
 
     attempts: int = 0
@@ -131,6 +133,8 @@ class Tally:
     known_micro_usd: int = 0
     unpriced_calls: int = 0
     suspect_since_s: float | None = None
+    refused_s: float | None = None
+    refused_alone: bool = False
 
     def bill(self, usage: Usage, micro_usd: int | None) -> None:
         """Add one answered call: its tokens, and its price if that is known."""

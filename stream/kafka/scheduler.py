@@ -15,11 +15,15 @@ from stream.kafka.partition import Item, Partition
 from stream.kafka.slots import HeldSlot, Slots
 
 MAX_PARKED = 2
-"""So many times `max_in_flight` requests of one pool may be started, in the air or waiting inside, at most."""
+MIN_PARKED = 64
+"""So many times `max_in_flight` requests of one pool may be started, in the air or waiting inside, at most, or 64: with
+few slots, a few that fail and back off must leave room for others, who are their witnesses. At a shut gate those that
+were refused don't count."""
 
 
 PROBERS = 2
-"""How many requests wait at a shut gate to probe it: with two, one request that always fails can't be every probe."""
+"""How many requests that were not refused yet wait at a shut gate to probe it: with two, one request that always fails
+can't be every probe, and those that were refused, however many, keep nobody out who may get through."""
 
 
 class Admission(Protocol):
@@ -30,6 +34,9 @@ class Admission(Protocol):
 
     def waiting(self, model: str) -> int:
         """How many started requests wait for the gate."""
+
+    def untried(self, model: str) -> int:
+        """How many of those the provider has not refused before."""
 
 
 class Scheduler:
@@ -118,11 +125,16 @@ class Scheduler:
         """How many of a pool may start, and in how many seconds time alone makes room (inf: it has, or none does)."""
         provider, model = self._routes[pool]
         admission = self._admissions.get(provider)
-        unstarted = MAX_PARKED * self.slots.limit - self._started_of[pool]
+        unstarted = max(MIN_PARKED, MAX_PARKED * self.slots.limit) - self._started_of[pool]
         if admission is None:
             return unstarted, math.inf
         view = admission.view(model)
-        room = min(max(view.room, 0 if view.open else PROBERS) - admission.waiting(model), unstarted)
+        waiting = admission.waiting(model)
+        if view.open:
+            room = min(view.room - waiting, unstarted)
+        else:
+            untried = admission.untried(model)
+            room = min(max(view.room, PROBERS) - untried, unstarted + waiting - untried)
         if room >= 1 or view.opens_in_s is None:
             return room, math.inf
         return room, view.opens_in_s

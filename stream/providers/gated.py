@@ -1,8 +1,9 @@
 """A provider behind a gate: calls wait while it is shut, one goes first when it may open.
 
-Promises: a request that waits holds no slot; those for one model go in the order they came, and one that failed as a
-probe queues up at the back, so that no single request keeps a gate shut for all; there is no polling: a waiter is woken
-by the end of another call or by one timer.
+Promises: a request that waits holds no slot; those for one model go in the order they came, but one that was refused
+goes behind all that were not, also those that come later, so that no single request keeps a gate shut for all; one that
+is refused while others get through shuts nothing; there is no polling: a waiter is woken by the end of another call or
+by one timer.
 """
 
 import asyncio
@@ -19,16 +20,22 @@ from stream.resilience.gate import Gate, GateChange, GateView, Permit
 _SHORTEST_TIMER_S = 0.001
 _UNTIDY = 64
 _MAY_BE_ITS_OWN = frozenset({ErrorClass.OVERLOADED, ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
+_REFUSALS = frozenset({ErrorClass.ACCOUNT, ErrorClass.UNKNOWN_MODEL})
+
+Place = tuple[bool, int]
+"""In a queue: whether the request was refused before, then the order in which they came."""
 
 
 class _Queue:
-    """Who waits for one model: a heap by ticket, whose cancelled entries are skipped, and swept when they pile up."""
+    """Who waits for one model: a heap by place, whose cancelled entries are skipped, and swept when they pile up."""
 
-    __slots__ = ("_heap", "called", "parked")
+    __slots__ = ("_heap", "called", "parked", "refused")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, asyncio.Future[None]]] = []
+        self._heap: list[tuple[Place, asyncio.Future[None]]] = []
         self.parked = 0
+        self.refused = 0
+        """How many of the parked and the called were refused before."""
         self.called = 0
         """Woken, on their way to a slot and the gate."""
 
@@ -36,12 +43,13 @@ class _Queue:
     def busy(self) -> bool:
         return self.parked > 0 or self.called > 0
 
-    def park(self, ticket: int, waiter: asyncio.Future[None]) -> None:
-        heappush(self._heap, (ticket, waiter))
+    def park(self, place: Place, waiter: asyncio.Future[None]) -> None:
+        heappush(self._heap, (place, waiter))
         self.parked += 1
+        self.refused += place[0]
 
-    def first(self) -> int | None:
-        """The lowest ticket; None if nobody is left (`parked` counts the cancelled until they know it)."""
+    def first(self) -> Place | None:
+        """The foremost place; None if nobody is left (`parked` counts the cancelled until they know it)."""
         while self._heap and self._heap[0][1].done():
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
@@ -55,9 +63,15 @@ class _Queue:
         self.called += 1
         return True
 
-    def leave(self) -> None:
+    def came(self, place: Place) -> None:
+        """One that was called has asked the gate, or gave up on its way there."""
+        self.called -= 1
+        self.refused -= place[0]
+
+    def leave(self, place: Place) -> None:
         """One that was parked gave up."""
         self.parked -= 1
+        self.refused -= place[0]
         if len(self._heap) > 2 * self.parked + _UNTIDY:
             self._heap = [entry for entry in self._heap if not entry[1].done()]
             heapify(self._heap)
@@ -93,13 +107,20 @@ class Gated:
         queue = self._queues.get(model)
         return 0 if queue is None else queue.parked + queue.called
 
+    def untried(self, model: str) -> int:
+        """How many of those have not been refused before: the ones that may tell something new as a probe."""
+        queue = self._queues.get(model)
+        return 0 if queue is None else queue.parked + queue.called - queue.refused
+
     async def complete(self, call: ModelCall) -> Completion:
         """One completion, once the gate lets it go. Raises ProviderError; RouteError if it expired meanwhile."""
         permit = await self._permit(call)
         try:
             refuse_expired(call.expires_at_ms, self._clock.now_ms())
             completion = await self._inner.complete(call)
-            self._gate.settle(permit, None, self._clock.monotonic_s(), self._rand)
+            refused = call.tally.refused_s is not None
+            self._gate.settle(permit, None, self._clock.monotonic_s(), self._rand, refused_before=refused)
+            call.tally.refused_s, call.tally.refused_alone = None, False
         except ProviderError as error:
             self._settle_failure(permit, call, error)
             raise
@@ -117,6 +138,9 @@ class Gated:
 
     def _settle_failure(self, permit: Permit, call: ModelCall, error: ProviderError) -> None:
         now_s = self._clock.monotonic_s()
+        if (error.error_class in _REFUSALS or error.may_be_own) and self._is_refused_alone(permit, call, error, now_s):
+            self._gate.cancel(permit)
+            return
         self._gate.settle(
             permit,
             error.error_class,
@@ -133,6 +157,15 @@ class Gated:
             if error.counted or tally.suspect_since_s is None:
                 tally.suspect_since_s = now_s
 
+    def _is_refused_alone(self, permit: Permit, call: ModelCall, error: ProviderError, now_s: float) -> bool:
+        """Whether a refusal is this request's own, and shuts nothing; it counts if a new witness says so."""
+        tally = call.tally
+        judged = self._gate.judge_refusal(permit, tally.refused_s, now_s)
+        tally.refused_s = now_s
+        error.counted = judged and error.may_be_own
+        tally.refused_alone = error.may_be_own and (judged or tally.refused_alone)
+        return tally.refused_alone and self._gate.is_untroubled(permit, now_s)
+
     async def _permit(self, call: ModelCall) -> Permit:
         queue = self._queues.get(call.model)
         if queue is None:
@@ -143,36 +176,36 @@ class Gated:
             if permit is not None:
                 return permit
         self._tickets += 1
-        return await self._wait(call, queue, self._tickets)
+        return await self._wait(call, queue, (call.tally.refused_s is not None, self._tickets))
 
-    async def _wait(self, call: ModelCall, queue: _Queue, ticket: int) -> Permit:
+    async def _wait(self, call: ModelCall, queue: _Queue, place: Place) -> Permit:
         """Wait without a slot; when called, get one and ask again. Refused, it keeps its place."""
         while True:
             call.slot.release()
-            await self._turn(queue, ticket)
+            await self._turn(queue, place)
             try:
                 await call.slot.acquire()
             except BaseException:
-                queue.called -= 1
+                queue.came(place)
                 self._call_waiters()  # the place this one was called for is another's
                 raise
-            queue.called -= 1
+            queue.came(place)
             permit = self._gate.admit(call.model, self._clock.monotonic_s())
             if permit is not None:
                 self._call_waiters()
                 return permit
 
-    async def _turn(self, queue: _Queue, ticket: int) -> None:
+    async def _turn(self, queue: _Queue, place: Place) -> None:
         waiter = asyncio.get_running_loop().create_future()
-        queue.park(ticket, waiter)
+        queue.park(place, waiter)
         self._call_waiters()
         try:
             await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                queue.leave()
+                queue.leave(place)
             else:
-                queue.called -= 1
+                queue.came(place)
                 self._call_waiters()
             raise
 
@@ -185,7 +218,7 @@ class Gated:
     def _call_waiters(self) -> None:
         """Wake as many as there is room for, the longest waiting model first; set the timer for the others."""
         firsts = ((queue.first(), model) for model, queue in self._queues.items() if queue.parked)
-        parked = sorted((ticket, model) for ticket, model in firsts if ticket is not None)
+        parked = sorted((place, model) for place, model in firsts if place is not None)
         if not parked:
             return
         now_s = self._clock.monotonic_s()

@@ -1,7 +1,8 @@
 """A provider that is asked again, as often as the failure's class allows, and never in step with others.
 
-What the gate waits for (account, unknown model, rate limit) and an overload is tried for ever and consumes no attempt.
-A transient or ambiguous failure consumes one if it `counted`; a success and a bad request are one each.
+What the gate waits for (account, unknown model, rate limit) and an overload is tried for ever and consumes no attempt;
+unless it `counted` as a refusal of this request alone, which is then given up at the limit of such refusals. A
+transient or ambiguous failure consumes one if it `counted`; a success and a bad request are one each.
 """
 
 from collections.abc import Awaitable, Callable
@@ -48,7 +49,7 @@ class Retrying:
 
     async def complete(self, call: ModelCall) -> Completion:
         """One completion. Raises AttemptsExhausted, or the ProviderError that no retry can cure."""
-        tries = ambiguous = 0
+        tries = ambiguous = refusals = 0
         while True:
             try:
                 completion = await self._inner.complete(call)
@@ -60,8 +61,9 @@ class Retrying:
             if self._consumes_attempt(failure):
                 call.tally.attempts += 1
                 ambiguous += failure.error_class is ErrorClass.AMBIGUOUS
-                self._give_up_at_the_limit(failure, call.tally.attempts, ambiguous)
-            wait_s = self._wait_s(failure, tries)
+                refusals += failure.error_class in _GATE_WAITS
+                self._give_up_at_the_limit(failure, call.tally.attempts, ambiguous, refusals)
+            wait_s = self._wait_s(failure, tries, alone=failure.may_be_own and call.tally.refused_alone)
             tries += 1
             if wait_s > 0:
                 call.slot.release()
@@ -74,14 +76,20 @@ class Retrying:
     def _consumes_attempt(self, failure: ProviderError) -> bool:
         if not self._policy.patient or failure.error_class is ErrorClass.BAD_REQUEST:
             return True
+        if failure.error_class in _GATE_WAITS:
+            return failure.counted and failure.may_be_own
         return failure.counted and failure.error_class in {ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS}
 
-    def _give_up_at_the_limit(self, failure: ProviderError, attempts: int, ambiguous: int) -> None:
+    def _give_up_at_the_limit(self, failure: ProviderError, attempts: int, ambiguous: int, refusals: int) -> None:
         if failure.error_class is ErrorClass.BAD_REQUEST:
             raise failure
         if not self._policy.patient and failure.error_class in _RAISED_AT_ONCE:
             raise failure
-        if failure.final or attempts >= self._policy.max_attempts or ambiguous >= self._policy.max_ambiguous:
+        if self._policy.patient and failure.error_class in _GATE_WAITS:
+            spent = refusals >= self._policy.max_attempts  # other attempts say nothing about the account
+        else:
+            spent = failure.final or attempts >= self._policy.max_attempts or ambiguous >= self._policy.max_ambiguous
+        if spent:
             raise AttemptsExhausted(
                 failure.error_class,
                 f"failed {attempts} times ({ambiguous} without an answer); last: {failure.detail}",
@@ -91,10 +99,13 @@ class Retrying:
                 answered=failure.answered,
             ) from failure
 
-    def _wait_s(self, failure: ProviderError, tries: int) -> float:
-        """How long to sleep before the next try; 0 where the gate does the waiting."""
+    def _wait_s(self, failure: ProviderError, tries: int, *, alone: bool) -> float:
+        """How long to sleep before the next try; 0 where the gate does the waiting.
+
+        alone: it is refused while others get through: it shuts no gate that would make it wait.
+        """
         patient = self._policy.patient
-        if patient and failure.error_class in _GATE_WAITS:
+        if patient and failure.error_class in _GATE_WAITS and not alone:
             return 0.0
         wait_s = backoff_s(tries, self._rand, failure.retry_after_s)
         if not patient and wait_s > self._policy.longest_wait_s:

@@ -23,7 +23,7 @@ from stream.core.errors import ErrorClass, ProviderError
 from stream.core.records import ModelCall
 from stream.providers.keys import ApiKey
 from stream.providers.replies import JunkError, Reply
-from stream.resilience.classify import classify
+from stream.resilience.classify import classify, may_be_own
 from stream.resilience.retry_after import parse_retry_after
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
@@ -161,6 +161,7 @@ class Wire:
             error_type=self._key.scrubbed(word) if word else None,
             retry_after_s=parse_retry_after(headers, time.time()),
             answered=answered,
+            may_be_own=may_be_own(error_class, status, error_type, code, message),
             final=headers.get("x-should-retry", "").lower() == "false",
         )
 

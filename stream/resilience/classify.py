@@ -3,13 +3,32 @@
 `ROWS` is read from the top, the first row that applies decides. The provider's own words (`error.type`, `error.code`)
 stand before statuses, because gateways and providers disagree about statuses, less about words. What no row names is
 `transient`: other 5xx, redirects, 204, and status 200 with a body that is no reply.
+
+`may_be_own` is the second question, for refusals that shut gates: whether one may concern a single request.
 """
 
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from stream.core.errors import ErrorClass
+
+_MONEY = (
+    "insufficient_quota",
+    "credit_balance_exhausted",
+    "*_spend_limit_*",
+    "organization_usage_limit_exceeded",
+    "enforced_spend_limit_reached",
+    "organization_on_hold",
+    "billing_error",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+)
+_MONEY_PHRASES = ("credit", "quota", "billing", "balance", "spend", "usage limit", "payment")
+_MAY_BE_OWN_STATUSES = frozenset({400, 403})
+_TOO_LARGE = "request too large"
+_ASKED = re.compile(r"limit:?\s*([\d,]{1,15})\b.{0,60}?\brequested:?\s*([\d,]{1,15})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +71,7 @@ ROWS: tuple[Row, ...] = (
     # Waiting doesn't cure these, a person does: they pause everything at this provider and dead-letter nothing.
     Row(
         ErrorClass.ACCOUNT,
-        words=(
-            "insufficient_quota",
-            "credit_balance_exhausted",
-            "*_spend_limit_*",
-            "organization_usage_limit_exceeded",
-            "enforced_spend_limit_reached",
-            "organization_on_hold",
-            "billing_error",
-            "billing_hard_limit_reached",
-            "billing_not_active",
-            "authentication_error",
-            "permission_error",
-            "invalid_api_key",
-        ),
+        words=(*_MONEY, "authentication_error", "permission_error", "invalid_api_key"),
     ),
     Row(ErrorClass.OVERLOADED, words=("overloaded_error", "overloaded", "server_overloaded", "engine_overloaded")),
     Row(ErrorClass.RATE_LIMITED, words=("rate_limit_error", "rate_limit_exceeded")),
@@ -109,3 +115,36 @@ def classify(
         if row.applies(status, words, sentence):
             return row.error_class
     return ErrorClass.TRANSIENT
+
+
+def may_be_own(
+    error_class: ErrorClass,
+    status: int | None,
+    error_type: str | None = None,
+    error_code: str | None = None,
+    message: str = "",
+) -> bool:
+    """Whether a refusal of a class that shuts gates may concern one request alone (ADR 0015). Parameters: `classify`.
+
+    A firewall or a moderation in front of a model answers 403 or 404 to a text it doesn't like. Money is never one
+    request's: a small credit serves small requests still, and refuses large ones. A 429 is one request's only if it
+    says that the request by itself is more than the limit: others are told 429 by chance.
+    """
+    sentence = message.lower()
+    if error_class is ErrorClass.UNKNOWN_MODEL:
+        return True
+    if error_class is ErrorClass.RATE_LIMITED:
+        return _cannot_fit(sentence)
+    words = tuple(word.lower() for word in (error_type, error_code) if word)
+    money = Row(ErrorClass.ACCOUNT, words=_MONEY).applies(status, words, sentence)
+    named = any(phrase in sentence for phrase in _MONEY_PHRASES)
+    return error_class is ErrorClass.ACCOUNT and status in _MAY_BE_OWN_STATUSES and not (money or named)
+
+
+def _cannot_fit(sentence: str) -> bool:
+    """Whether a 429 says that the request is larger than the whole limit: "Limit 10000, Requested 12000"."""
+    asked = _ASKED.search(sentence)
+    if asked is None:
+        return _TOO_LARGE in sentence
+    limit, requested = (int(number.replace(",", "") or 0) for number in asked.groups())
+    return requested > limit > 0  # a limit of nothing is the account's

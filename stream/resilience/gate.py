@@ -20,12 +20,17 @@ from stream.resilience.breaker import MIN_LEASE_S, WINDOW_S, Breaker, Mode
 from stream.resilience.retry_after import MAX_RETRY_AFTER_S
 from stream.resilience.shutter import Cause, Shutter
 
+QUICK_PROBE_S = 1.0
+"""The first probe's delay, doubling, where a call succeeded within the last 30 s: one request alone may be refused."""
 FIRST_PROBE_S = 60.0
 LONGEST_PROBE_S = 900.0
 DEFAULT_POOL = "default"
 STREAK = 5
 """So many successes in a row before a failure is held against a request: a provider that fails three calls of ten at
 random then dead-letters one healthy request in 50,000, not one in 120 (ADR 0002)."""
+REFUSAL_STREAK = 20
+"""The same before a refusal (403, 404, ...) is: a provider that refuses any share of all calls at random, 5 % being the
+worst, then dead-letters one healthy request in eight million (ADR 0015)."""
 
 _UNLIMITED = float("inf")
 _KEY_ACCEPTED = frozenset({None, ErrorClass.UNKNOWN_MODEL, ErrorClass.RATE_LIMITED, ErrorClass.BAD_REQUEST})
@@ -92,7 +97,8 @@ class _Model:
         self.witness_s = -_UNLIMITED
         """When the newest call was sent that succeeded."""
         self.streak = 0
-        """How many calls succeeded since a request failed at its first call."""
+        """How many calls succeeded since a request failed or was refused at its first call, or was served after a
+        refusal: then refusals are nobody's own."""
 
 
 class Permit:
@@ -140,6 +146,10 @@ class Gate:
         self._pools: dict[str, _Pool] = {}
         self._models: dict[str, _Model] = {}
         self._changes: list[GateChange] = []
+        self._served_s = -_UNLIMITED
+        """When a call last succeeded, whatever its model."""
+        self._spoken = False
+        """Whether anything ever was an answer of this API."""
 
     def admit(self, model: str, now_s: float) -> Permit | None:
         """A permit to send one call now; None if it may not go (`peek` says why and for how long)."""
@@ -187,15 +197,21 @@ class Gate:
         *,
         retry_after_s: float | None = None,
         detail: str = "",
+        refused_before: bool = False,
     ) -> None:
-        """A call ended: result None is a success. retry_after_s, detail: as the error carries them."""
+        """A call ended: result None is a success. retry_after_s, detail: as the error carries them.
+
+        refused_before: whether its request had been refused, as `judge_refusal` means it.
+        """
         if not self._release(permit):
             return
         if result is None:
             model = permit.model
-            model.streak += 1
+            model.streak = 0 if refused_before else model.streak + 1
+            self._served_s = now_s
             if permit.sent_s > model.witness_s:
                 model.witness_s = permit.sent_s
+        self._spoken = self._spoken or result in _MODEL_KNOWN
         self._settle_shutters(permit, result, now_s, detail)
         if result is ErrorClass.RATE_LIMITED:
             self._cool_down(permit, retry_after_s, now_s, rand, detail)
@@ -228,6 +244,29 @@ class Gate:
         if suspect_since_s is None:
             state.streak = 0
         return verdict
+
+    def judge_refusal(self, permit: Permit, refused_s: float | None, now_s: float) -> bool:
+        """Whether a refusal that would shut a gate, not settled yet, is the request's own (ADR 0015).
+
+        So it is if nobody else was refused since its call was sent; the breaker is closed; a call for the same model,
+        sent after the request's previous refusal at `refused_s` (None: this is its first), succeeded; and so did the
+        last 20 calls to end, refusals of requests refused before left out; and none of these served a request refused
+        before, which would show that refusals pass. Such a permit is to be cancelled.
+        """
+        state = permit.model
+        if refused_s is None:
+            state.streak = 0
+            return False
+        return state.witness_s > refused_s and state.streak >= REFUSAL_STREAK and self.is_untroubled(permit, now_s)
+
+    def is_untroubled(self, permit: Permit, now_s: float) -> bool:
+        """Whether nobody else was refused since this call was sent, and the breaker is closed."""
+        state = permit.model
+        return (
+            self._account.is_present(permit.account)
+            and state.unknown.is_present(permit.unknown)
+            and state.breaker.is_closed(now_s)
+        )
 
     def take_changes(self) -> Sequence[GateChange]:
         """What shut and opened since this was last asked."""
@@ -272,11 +311,12 @@ class Gate:
     def _settle_shutters(self, permit: Permit, result: ErrorClass | None, now_s: float, detail: str) -> None:
         account, unknown = self._account, permit.model.unknown
         if result is ErrorClass.ACCOUNT:
-            self._trip(account, permit.account, _probe_delay_s(account), now_s, detail)
+            self._trip(account, permit.account, _probe_delay_s(account, self._served_s, now_s), now_s, detail)
         elif account.shut:
             self._probed(account, permit.account, result in _KEY_ACCEPTED, now_s)
         if result is ErrorClass.UNKNOWN_MODEL:
-            self._trip(unknown, permit.unknown, _probe_delay_s(unknown), now_s, detail)
+            delay_s = _probe_delay_s(unknown, permit.model.witness_s, now_s)
+            self._trip(unknown, permit.unknown, delay_s, now_s, detail)
         elif unknown.shut:
             self._probed(unknown, permit.unknown, result in _MODEL_KNOWN, now_s)
 
@@ -305,6 +345,8 @@ class Gate:
         scope = permit.model.unknown.scope
         if mode is Mode.OPEN:
             opens_in_s = breaker.opens_in_s(0, self._ceiling, now_s)
+            if not self._spoken:
+                detail = f"{detail}; no call was answered since the start: check base_url"
             self._changes.append(GateChange(self.provider, scope, False, "breaker", detail, opens_in_s, again))
         else:
             self._changes.append(GateChange(self.provider, scope, True, "breaker", "", None))
@@ -327,6 +369,7 @@ class Gate:
         return True
 
 
-def _probe_delay_s(shutter: Shutter) -> float:
-    """60 s, doubling to 15 minutes."""
-    return float(min(LONGEST_PROBE_S, FIRST_PROBE_S * 2.0 ** min(shutter.strikes, 4)))
+def _probe_delay_s(shutter: Shutter, served_s: float, now_s: float) -> float:
+    """60 s, doubling to 15 minutes; within half a minute of the last success 1 s, doubling."""
+    first_s = QUICK_PROBE_S if now_s - served_s <= WINDOW_S else FIRST_PROBE_S
+    return min(LONGEST_PROBE_S, max(first_s, 2.0 * shutter.delay_s)) if shutter.shut else first_s

@@ -15,7 +15,6 @@ class Shutter:
     """See the module. No clock: callers pass the time. `take` must only be called where `admits` says so."""
 
     __slots__ = (
-        "_delay_s",
         "_lease_s",
         "_previous",
         "_probe",
@@ -23,6 +22,7 @@ class Shutter:
         "_serial",
         "_spell",
         "cause",
+        "delay_s",
         "opens_at_s",
         "scope",
         "shut",
@@ -39,7 +39,8 @@ class Shutter:
         self._previous = -1
         self._probe: int | None = None
         self._probe_until_s = 0.0
-        self._delay_s = 0.0
+        self.delay_s = 0.0
+        """From its last failed probe, or from when it shut, to the next probe."""
         self.shut = False
         self.since_s = 0.0
         self.opens_at_s = 0.0
@@ -82,7 +83,7 @@ class Shutter:
         self.shut = True
         self.strikes += 1
         self._probe = None
-        self._delay_s = delay_s
+        self.delay_s = delay_s
         self.opens_at_s = now_s + delay_s
         return True
 
@@ -106,7 +107,7 @@ class Shutter:
         """The probe ended without a verdict: the next goes after the same delay again, not at once."""
         if self.shut and token == self._probe:
             self._probe = None
-            self.opens_at_s = now_s + self._delay_s
+            self.opens_at_s = now_s + self.delay_s
 
     def cancel(self, token: int) -> None:
         """The probe was given up by us: another may go at once."""

@@ -250,6 +250,28 @@ async def test_a_key_file_is_read_again_after_the_key_was_rejected(kind: str, tm
     assert [request.headers["authorization"] for request in server.received] == ["Bearer old-key", "Bearer new-key"]
 
 
+@pytest.mark.parametrize(
+    ("status", "word", "message", "its_own"),
+    [
+        (403, "permission_error", "Blocked by a rule.", True),
+        (429, "rate_limit_exceeded", "Request too large: Limit 10000, Requested 12000.", True),
+        (429, "rate_limit_exceeded", "Limit 10000, Used 9990, Requested 12.", False),
+        (401, "authentication_error", "No.", False),
+    ],
+)
+async def test_a_refusal_says_whether_it_may_be_one_requests_own(
+    kind: str, status: int, word: str, message: str, its_own: bool
+) -> None:
+    dialect = DIALECTS[kind]
+    async with FaultServer(answer(dialect.error(word, message), status)) as server:
+        provider = provider_at(server, kind)
+        with pytest.raises(ProviderError) as caught:
+            await provider.complete(model_call())
+        await provider.aclose()
+    assert caught.value.may_be_own is its_own
+    assert message in caught.value.detail
+
+
 async def test_a_wrong_address_is_told_from_a_missing_model(kind: str) -> None:
     error = await failure(kind, b"<html>404 page not found</html>", 404)
     assert error.error_class is ErrorClass.UNKNOWN_MODEL

@@ -5,9 +5,17 @@ from collections.abc import Callable
 
 from stream.core.errors import ErrorClass, ProviderError
 from stream.core.records import FREE_SLOT, Completion, ModelCall, Prompt, Slot, Stop, Usage
+from stream.resilience.classify import classify, may_be_own
 
-Mood = Callable[[str, float], ErrorClass | None]
+Mood = Callable[[str, float], ErrorClass | ProviderError | None]
 """request id, seconds since the start of the loop → how a call sent then ends; None: well."""
+
+
+def refusal(status: int, word: str | None = None, message: str = "no") -> ProviderError:
+    """The failure that an answer with these words is."""
+    error_class = classify(status, None, word, message)
+    own = may_be_own(error_class, status, None, word, message)
+    return ProviderError(error_class, message, status=status, error_type=word, may_be_own=own)
 
 
 class FaultyProvider:
@@ -40,6 +48,8 @@ class FaultyProvider:
             await asyncio.sleep(self.deadline_s if fault is ErrorClass.AMBIGUOUS else self.latency_s)
         finally:
             self.in_the_air -= 1
+        if isinstance(fault, ProviderError):
+            raise fault
         if fault is not None:
             retry_after_s = self.retry_after_s if fault is ErrorClass.RATE_LIMITED else None
             raise ProviderError(fault, f"the provider said {fault}", retry_after_s=retry_after_s)

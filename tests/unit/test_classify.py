@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.core.errors import ErrorClass
-from stream.resilience.classify import ROWS, classify
+from stream.resilience.classify import ROWS, classify, may_be_own
 
 C = ErrorClass
 
@@ -129,6 +129,47 @@ def test_a_generic_word_never_beats_a_status_about_the_key() -> None:
 
 def test_too_long_a_context_is_a_bad_request_whatever_the_status() -> None:
     assert classify(500, "server_error", "context_length_exceeded") is C.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "message"),
+    [
+        (403, None, "Request blocked."),
+        (403, "permission_error", "No."),
+        (400, None, "API key not valid."),
+        (404, "invalid_request_error", "Invalid URL"),
+        (405, None, ""),
+        (
+            429,
+            "rate_limit_exceeded",
+            "Request too large for m on tokens per min (TPM): Limit 10000, Requested 12000. The",
+        ),
+        (429, "tokens", "Limit: 10,000 / min. Requested: 12,000"),
+        (429, None, "Request too large."),
+    ],
+)
+def test_a_refusal_that_may_concern_one_request_alone(status: int, word: str | None, message: str) -> None:
+    assert may_be_own(classify(status, word, None, message), status, word, None, message)
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "message"),
+    [
+        (401, "invalid_api_key", ""),
+        (402, None, "You requested up to 4096 tokens, but can only afford 1000."),
+        (403, "insufficient_quota", ""),
+        (403, None, "Your credit balance is too low."),
+        (403, "billing_not_active", ""),
+        (400, "invalid_request_error", "You have reached your usage limits."),
+        (429, "insufficient_quota", "Request too large"),
+        (429, "rate_limit_exceeded", "Limit 10000, Used 9500, Requested 1200. Please try again in 4.2s."),
+        (429, "rate_limit_exceeded", "Request too large for m: Limit 0, Requested 5."),
+        (429, None, "Too many requests"),
+        (500, None, "request too large"),
+    ],
+)
+def test_a_refusal_that_is_never_one_requests_own(status: int, word: str | None, message: str) -> None:
+    assert not may_be_own(classify(status, word, None, message), status, word, None, message)
 
 
 @given(st.none() | st.integers(0, 999), st.none() | st.text(), st.none() | st.text(), st.text())

@@ -26,6 +26,12 @@ class Setup:
     async def ask(self, name: str, **options: object) -> ErrorClass | None:
         return await self.send(model_call(name, **options))  # type: ignore[arg-type]
 
+    async def insist(self, name: str) -> None:
+        """Ask with one account until it is served, as a request that is tried again does."""
+        call = model_call(name)
+        while await self.send(call) is not None:
+            pass
+
     async def send(self, call: ModelCall) -> ErrorClass | None:
         try:
             await self.gated.complete(call)
@@ -84,18 +90,47 @@ def test_one_call_probes_and_the_others_follow_its_success() -> None:
 def test_a_failed_probe_is_followed_by_another_request() -> None:
     setup = Setup(lambda name, now_s: E.ACCOUNT if name == "bad" or now_s < 1 else None)
 
-    async def insist(name: str) -> None:
-        while await setup.ask(name) is not None:
-            pass
-
     async def main() -> None:
         await setup.ask("first")
-        bad = asyncio.create_task(insist("bad"))
-        await asyncio.gather(*(insist(f"r{n}") for n in range(3)))
+        bad = asyncio.create_task(setup.insist("bad"))
+        await asyncio.gather(*(setup.insist(f"r{n}") for n in range(3)))
         bad.cancel()
 
     simulate(setup, main)
     assert [name for _, name in setup.provider.sent[:3]] == ["first", "bad", "r0"]
+
+
+def test_a_refused_request_goes_behind_those_that_come_later() -> None:
+    setup = Setup(lambda name, now_s: E.ACCOUNT if name == "bad" else None)
+
+    async def main() -> None:
+        bad = asyncio.create_task(setup.insist("bad"))
+        await asyncio.sleep(1)
+        assert (setup.gated.waiting("m"), setup.gated.untried("m")) == (1, 0)
+        later = asyncio.create_task(setup.ask("later"))
+        await asyncio.sleep(1)
+        assert (setup.gated.waiting("m"), setup.gated.untried("m")) == (2, 1)
+        await later
+        bad.cancel()
+        await asyncio.gather(bad, return_exceptions=True)
+        assert (setup.gated.waiting("m"), setup.gated.untried("m")) == (0, 0)
+
+    simulate(setup, main)
+    assert [name for _, name in setup.provider.sent[:2]] == ["bad", "later"]
+
+
+def test_of_two_refused_requests_the_other_is_the_next_probe() -> None:
+    setup = Setup(lambda *_: E.ACCOUNT)
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(setup.insist(name)) for name in ("a", "b")]
+        await asyncio.sleep(1_000)
+        for task in tasks:
+            task.cancel()
+
+    simulate(setup, main)
+    assert "".join(name for _, name in setup.provider.sent) == "abababab"[: len(setup.provider.sent)]
+    assert len(setup.provider.sent) == 6
 
 
 def test_what_expires_at_a_shut_gate_is_not_sent_and_the_next_one_probes() -> None:

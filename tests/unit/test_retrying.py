@@ -82,6 +82,39 @@ async def test_what_the_gate_waits_for_consumes_no_attempt_and_no_sleep(patientl
     assert run.sleeps == []
 
 
+def refused_alone(error_class: E, *, counted: bool = True, final: bool = False) -> ProviderError:
+    return ProviderError(error_class, "blocked by a rule", counted=counted, may_be_own=True, final=final)
+
+
+@pytest.mark.parametrize("error_class", [E.ACCOUNT, E.UNKNOWN_MODEL, E.RATE_LIMITED])
+async def test_refusals_that_count_end_a_request_at_the_fourth_with_the_providers_words(error_class: E) -> None:
+    run = Run(*[refused_alone(error_class)] * 4)
+    end = await run.end()
+    assert isinstance(end, AttemptsExhausted)
+    assert end.detail.endswith("last: blocked by a rule")
+    assert run.account == (4, 4)
+
+
+async def test_refusals_that_do_not_count_go_on_for_ever() -> None:
+    run = Run(*[refused_alone(E.ACCOUNT, counted=False)] * 50)
+    assert isinstance(await run.end(), Completion)
+    assert run.account == (1, 51)
+
+
+async def test_a_refusal_is_no_last_straw_to_other_attempts_nor_final() -> None:
+    """An account's refusal needs its own four witnesses, whatever else failed, and whatever the provider advises."""
+    run = Run(*[E.TRANSIENT] * 3, *[refused_alone(E.ACCOUNT, final=True)] * 3)
+    assert isinstance(await run.end(), Completion)
+    assert run.account == (7, 7)
+
+
+async def test_a_request_that_is_refused_alone_backs_off_as_no_gate_makes_it_wait() -> None:
+    run = Run(*[refused_alone(E.ACCOUNT)] * 3)
+    run.call.tally.refused_alone = True
+    await run.end()
+    assert run.sleeps == [0.25, 0.5, 1]
+
+
 async def test_an_overload_consumes_no_attempt_and_backs_off() -> None:
     run = Run(*[E.OVERLOADED] * 8)
     await run.end()

@@ -7,7 +7,7 @@ from typing import Any
 from stream.core.pipeline import Prepared
 from stream.kafka.assignment import TopicPartition
 from stream.kafka.partition import Item, Partition
-from stream.kafka.scheduler import MAX_PARKED, PROBERS, Scheduler
+from stream.kafka.scheduler import MAX_PARKED, MIN_PARKED, PROBERS, Scheduler
 from stream.kafka.slots import HeldSlot
 from tests.support.outcome_builders import Version, record, request
 from tests.support.virtual_time import run_virtual
@@ -23,15 +23,22 @@ class GateView:
 class Gate:
     """An admission that says what a test wants."""
 
-    def __init__(self, view: GateView, waiting: int = 0) -> None:
+    def __init__(self, view: GateView, waiting: int = 0, refused: int = 0) -> None:
         self._view = view
         self._waiting = waiting
+        self._refused = refused
+
+    def refuses(self, count: int) -> None:
+        self._waiting = self._refused = count
 
     def view(self, model: str) -> GateView:
         return self._view
 
     def waiting(self, model: str) -> int:
         return self._waiting
+
+    def untried(self, model: str) -> int:
+        return self._waiting - self._refused
 
 
 class Setup:
@@ -130,6 +137,35 @@ async def test_a_shut_gate_gets_a_few_to_probe_it_and_no_more() -> None:
     await stop(setup)
 
 
+async def test_refused_requests_at_a_shut_gate_keep_no_other_from_probing_it() -> None:
+    setup = Setup(admissions={"main": Gate(GateView(open=False, room=0), waiting=5, refused=4)})
+    setup.ready(1, 2, 3)
+    assert await setup.pump() == [1]
+    await stop(setup)
+
+
+async def test_refused_requests_leave_a_probe_its_place_however_many_they_are() -> None:
+    view = GateView()
+    gate = Gate(view)
+    setup = Setup(limit=1, admissions={"main": gate})
+    setup.ready(*range(MIN_PARKED + 2))
+    for offset in range(MIN_PARKED):
+        await setup.pump()
+        setup.slots[offset].release()
+    view.open, view.room = False, 0
+    assert len(await setup.pump()) == MIN_PARKED
+    gate.refuses(MIN_PARKED)
+    assert len(await setup.pump()) == MIN_PARKED + 1
+    await stop(setup)
+
+
+async def test_at_an_open_gate_refused_requests_take_their_room() -> None:
+    setup = Setup(admissions={"main": Gate(GateView(room=5), waiting=4, refused=4)})
+    setup.ready(1, 2, 3)
+    assert await setup.pump() == [1]
+    await stop(setup)
+
+
 async def test_a_full_pool_holds_up_no_other() -> None:
     setup = Setup(admissions={"main": Gate(GateView(room=0))})
     setup.ready(1, 2)
@@ -155,13 +191,24 @@ def test_when_time_alone_makes_room_it_looks_again_then() -> None:
 
 
 async def test_those_that_wait_inside_without_a_slot_are_bounded() -> None:
-    setup = Setup(limit=2)
-    setup.ready(*range(20))
+    setup = Setup(limit=40)
+    setup.ready(*range(200))
     for _ in range(10):
         await setup.pump()
         for slot in list(setup.slots.values()):
             slot.release()
-    assert setup.scheduler.started == MAX_PARKED * 2
+    assert setup.scheduler.started == MAX_PARKED * 40
+    await stop(setup)
+
+
+async def test_with_few_slots_more_may_wait_inside_so_that_others_find_room() -> None:
+    setup = Setup(limit=1)
+    setup.ready(*range(100))
+    for _ in range(100):
+        await setup.pump()
+        for slot in list(setup.slots.values()):
+            slot.release()
+    assert setup.scheduler.started == MIN_PARKED
     await stop(setup)
 
 
