@@ -16,7 +16,7 @@ from confluent_kafka import TopicPartition as Position
 from stream.core.errors import FencedError
 from stream.kafka.assignment import TopicPartition
 from stream.kafka.attempts import Attempt, Ending, Result
-from stream.kafka.deliveries import Deliveries, produce_all
+from stream.kafka.deliveries import REFUSALS, Deliveries, produce_all
 from stream.kafka.failpoints import reach
 
 CALL_S = 5.0
@@ -166,10 +166,13 @@ class TransactionalCommitter:
 
         A producer is given up, even when its transaction could be aborted, if a record of it was refused: its sequence
         numbers have a hole, and what it sends next is refused as "skipped sequence numbers". And if the failure wasn't
-        a broker's answer: the request may still arrive, and would count as one of the next transaction (ADR 13).
+        a broker's answer: the request may still arrive, and would count as one of the next transaction (ADR 13). And if
+        a topic is gone: it would believe for long that it is there, a new one asks.
         """
         aborted = error.txn_requires_abort() and self._aborted(producer)
-        if not aborted or deliveries.any_refused or self._asked_again or error.code() < 0:
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            deliveries.suspect_all(attempt.parcels, error)
+        if not aborted or deliveries.any_refused or self._asked_again or error.code() < 0 or error.code() in REFUSALS:
             self._producer = None
         if aborted:
             return deliveries.refusal() if deliveries.any_refused else Ending(Result.ABORTED, error.str())

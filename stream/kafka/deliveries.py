@@ -65,6 +65,16 @@ class Deliveries:
         if not copy and error.code() in _ABOUT_THE_TOPIC:
             self.refusing_topics |= {topic}
 
+    def suspect_all(self, parcels: Sequence[Parcel], error: KafkaError) -> None:
+        """A topic was refused as the transaction began, before any record was sent, and the answer doesn't say which:
+        each outcome must be tried by itself, without its copy."""
+        if self.any_refused:
+            return
+        for index, parcel in enumerate(parcels):
+            self.refused[index] = error.str()
+            if len(parcel.records) > 1:
+                self.copies_refused[index] = error.str()
+
     def reasons(self) -> str:
         """Why the broker refused what it refused, each topic and reason once."""
         return "; ".join(sorted({*self.refused.values(), *self.copies_refused.values()}))

@@ -166,7 +166,12 @@ TABLE: tuple[Metric, ...] = (
         "tries",
         "How often the broker refused an outcome's records; its offset stays unfinished, and it is tried again.",
     ),
-    Metric("llm_stream_audit_dropped_total", "counter", "copies", "Audit copies that could not be made, or that the broker refuses."),
+    Metric(
+        "llm_stream_audit_dropped_total",
+        "counter",
+        "copies",
+        "Audit copies that could not be made, or that the broker refuses.",
+    ),
     Metric(
         "llm_stream_rebalances_total",
         "counter",

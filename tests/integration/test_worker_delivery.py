@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import threading
 import uuid
 from pathlib import Path
 
@@ -250,6 +251,21 @@ async def test_a_limit_ends_the_worker_by_itself(kafka: LocalKafka, topics: Make
         await asyncio.wait_for(run.task, 30)
     assert len(provider.called) == 5
     assert len(read_all(kafka.bootstrap_servers, mine.results)) == 5
+
+
+async def test_a_limit_whose_requests_went_to_another_worker_ends_the_worker_too(
+    kafka: LocalKafka, topics: MakeTopics, tmp_path: Path
+) -> None:
+    mine = topics(1)
+    produce(kafka.bootstrap_servers, mine.requests, [request("only")])
+    provider = ScriptedProvider()
+    provider.before = lambda _: asyncio.sleep(600)
+    settings = settings_for(kafka.bootstrap_servers, mine, tmp_path)
+    async with running(settings, provider, WorkerOptions(limit=1)) as run:
+        await wait_until_async(lambda: provider.called, 30, "the call is under way")
+        run.worker.revoked([Partition(mine.requests, 0)], True, threading.Event())
+        await asyncio.wait_for(run.task, 30)
+    assert read_all(kafka.bootstrap_servers, mine.results) == []
 
 
 async def test_a_money_limit_starts_no_further_call(kafka: LocalKafka, topics: MakeTopics, tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ from tests.support.in_process_worker import (
     until_visible,
     with_kafka,
 )
-from tests.support.kafka import create_topics, produce
+from tests.support.kafka import create_topic, create_topics, produce
 from tests.support.proxy import ApiKey, KafkaProxy
+from tests.support.topic_reading import read_all
 from tests.support.waiting import wait_until, wait_until_async
 
 
@@ -96,6 +97,47 @@ async def test_an_outcome_the_broker_refuses_is_left_out_and_published_once_the_
         await until_visible(run, 4)
     assert provider.called.count("big") == 1
     assert_once_each(kafka.bootstrap_servers, mine, sent)
+
+
+async def test_an_audit_topic_that_takes_nothing_holds_up_no_outcome(
+    kafka: LocalKafka, topics: MakeTopics, tmp_path: Path
+) -> None:
+    mine = topics(1)
+    settings = settings_for(kafka.bootstrap_servers, mine, tmp_path, max_in_flight=5)
+    all_audited = settings.model_copy(update={"audit": settings.audit.model_copy(update={"rate": 1.0})})
+    produce_later = [request(f"{n}", key=b"one") for n in range(40)]
+    provider = ScriptedProvider()
+    async with running(all_audited, provider) as run:
+        await asyncio.to_thread(limit_messages, kafka, mine.audit, 300)
+        sent = await asyncio.to_thread(produce, kafka.bootstrap_servers, mine.requests, produce_later)
+        await until_visible(run, 40)
+        assert run.seen.refusals == []
+        assert any(f"{mine.audit}: " in trouble for trouble in run.seen.troubles)
+    assert sorted(provider.called) == sorted(each.id for each in produce_later)
+    assert_once_each(kafka.bootstrap_servers, mine, sent)
+    assert read_all(kafka.bootstrap_servers, mine.audit) == []
+
+
+async def test_a_deleted_dlq_holds_up_no_result_and_gets_its_dead_letters_once_it_is_back(
+    kafka: LocalKafka, topics: MakeTopics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "REFUSED_AGAIN_S", 5.0)
+    mine = topics(1)
+    provider = ScriptedProvider()
+    provider.reply = lambda call: "no JSON" if call.request_id.startswith("bad") else '{"answer":"fine"}'
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 3})
+    async with running(settings_for(kafka.bootstrap_servers, mine, tmp_path), provider) as run:
+        await asyncio.to_thread(produce, kafka.bootstrap_servers, mine.requests, [request("bad"), request("a")])
+        await until_visible(run, 2)
+        await asyncio.to_thread(lambda: admin.delete_topics([mine.dlq])[mine.dlq].result(10))
+        later = [request("bad 2"), *(request(f"{n}") for n in range(20)), request("bad 3")]
+        await asyncio.to_thread(produce, kafka.bootstrap_servers, mine.requests, later)
+        await until_visible(run, 22, 60)
+        assert all(mine.dlq in reason or "its topic" in reason for _, reason in run.seen.refusals)
+        await asyncio.to_thread(create_topic, kafka.bootstrap_servers, mine.dlq)
+        await until_visible(run, 24, 60)
+    assert len(read_all(kafka.bootstrap_servers, mine.dlq)) == 2
+    assert len(read_all(kafka.bootstrap_servers, mine.results)) == 21
 
 
 def random_words() -> str:

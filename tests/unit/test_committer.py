@@ -354,6 +354,21 @@ def test_a_topic_that_is_gone_is_named_and_one_that_refuses_a_record_is_not() ->
     assert (ending.refused, ending.refusing_topics) == (frozenset({0, 1}), frozenset({"dlq"}))
 
 
+def test_a_topic_that_is_gone_as_the_transaction_begins_costs_the_producer_which_believes_in_it() -> None:
+    gone = trouble(KafkaError.UNKNOWN_TOPIC_OR_PART, txn_requires_abort=True)
+    bench = Bench(ScriptedProducer({"commit": [gone]}), ScriptedProducer({}))
+    assert bench.attempt().result is Result.ABORTED
+    assert bench.attempt().result is Result.COMMITTED
+    assert bench.producers[1].calls[0] == "init"
+
+
+def test_a_topic_that_we_may_not_write_makes_each_outcome_a_suspect_for_nobody_says_which_it_is() -> None:
+    denied = trouble(KafkaError.TOPIC_AUTHORIZATION_FAILED, txn_requires_abort=True)
+    bench = Bench(ScriptedProducer({"commit": [denied]}))
+    ending = bench.attempt(topics=("results", "dlq"))
+    assert (ending.result, ending.refused, ending.refusing_topics) == (Result.REFUSED, frozenset({0, 1}), frozenset())
+
+
 @pytest.mark.parametrize("hangs_in", ["init", "begin", "offsets", "commit"])
 def test_one_that_was_replaced_goes_no_further_when_its_call_comes_back(hangs_in: str) -> None:
     class Hangs(ScriptedProducer):
