@@ -6,7 +6,8 @@ partitions never released, though everything else was well again (ADR 14).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from stream.kafka.attempts import Attempt, Committer, Ending, Result
@@ -55,19 +56,21 @@ class Carrier:
         return await self._thread.stop(self._committer.close, timeout_s)
 
     async def _asked(self, call: Callable[[Committer], T]) -> T | None:
-        """What the call gives; None if it hangs and was given up."""
+        """What the call gives; None if it hangs and was given up.
+
+        Awaited here and not as a task of its own, with a timer beside it: at full load each turn of the loop that an
+        attempt's end must wait for lets outcomes pile up.
+        """
         committer = self._committer
-        future = asyncio.ensure_future(self._thread.run(lambda: call(committer)))
-        beats, silent = committer.beats, 0
         try:
-            while not (await asyncio.wait({future}, timeout=LOOK_S))[0]:
-                beats, silent = committer.beats, silent + 1 if committer.beats == beats else 0
-                if silent >= HUNG_LOOKS:
-                    self._give_up(committer)
-                    return None
-            return future.result()
-        finally:
-            future.cancel()
+            async with asyncio.timeout(None) as limit:
+                with _looked_at(committer, limit):
+                    return await self._thread.run(lambda: call(committer))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self._give_up(committer)
+            return None
 
     def _give_up(self, committer: Committer) -> None:
         """The next call is another committer's. Its producer ends what the old one has open; nobody hears what the old
@@ -75,6 +78,27 @@ class Carrier:
         self._committer = committer.replacement()
         self._thread = self._make_thread()
         self._watch.trouble("a call to Kafka's client library hangs; it is given up, and a new producer goes on")
+
+
+@contextmanager
+def _looked_at(committer: Committer, limit: asyncio.Timeout) -> Iterator[None]:
+    """Look every second for signs of life; end the wait when there were none for long."""
+    loop = asyncio.get_running_loop()
+    beats, silent = committer.beats, 0
+
+    def look() -> None:
+        nonlocal beats, silent, timer
+        beats, silent = committer.beats, silent + 1 if committer.beats == beats else 0
+        if silent >= HUNG_LOOKS:
+            limit.reschedule(loop.time())
+        else:
+            timer = loop.call_later(LOOK_S, look)
+
+    timer = loop.call_later(LOOK_S, look)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 _HUNG = Ending(Result.UNKNOWN, "the call hung")

@@ -90,7 +90,7 @@ class Stage:
         return len(self.watcher.first_seen_s) >= len(self.traffic.sent)
 
     def leave(self, survivors: list[Member]) -> None:
-        """SIGTERM to all; each must end with 0."""
+        """SIGTERM to all; each must end with 0, those included that are leaving already."""
         self.fleet.terminate_all()
         for member in survivors:
             if (code := member.child.wait(60)) != 0:

@@ -37,6 +37,7 @@ class Child:
                 cwd=cwd,
                 start_new_session=True,
             )
+        self._terminated = False
         self._watcher: subprocess.Popen[bytes] | None = watch_over(self._process.pid)
 
     @property
@@ -64,8 +65,10 @@ class Child:
         self._process.send_signal(signal.SIGCONT)
 
     def terminate(self) -> None:
-        """SIGTERM; see `wait` for the end."""
-        self._process.send_signal(signal.SIGTERM)
+        """SIGTERM, unless it got one: a second one ends a worker at once. See `wait` for the end."""
+        if not self._terminated:
+            self._terminated = True
+            self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """SIGKILL, and gone when this returns. Does nothing to a process that ended."""
