@@ -29,7 +29,8 @@ from stream.kafka.budget import Budget
 from stream.kafka.committer import CALL_S, TRANSACTION_TIMEOUT_MS, TransactionalCommitter
 from stream.kafka.gaps import GapReader
 from stream.kafka.group_offsets import GroupOffsets
-from stream.kafka.intake import Commit, Intake
+from stream.kafka.intake import Intake
+from stream.kafka.member_commits import Commit
 from stream.kafka.parts import Parts
 from stream.kafka.plain_committer import PlainCommitter
 from stream.kafka.starter import Starter
@@ -183,7 +184,9 @@ def make_worker(
     starter = Starter(settings, topics.ids, [*topics.results, settings.topics.dlq], options.accept)
     parts = Parts(
         make_intake=lambda assignment, owner: Intake(
-            lambda error_cb: clients.make(Consumer, clients.member_config(settings) | {"error_cb": error_cb}),
+            lambda error_cb, on_commit: clients.make(
+                Consumer, clients.member_config(settings) | {"error_cb": error_cb, "on_commit": on_commit}
+            ),
             settings.topics.requests,
             assignment,
             owner,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from stream.core.records import Outgoing, Record
 from stream.kafka.assignment import TopicPartition
-from stream.kafka.intake import Commit
+from stream.kafka.member_commits import Commit
 from stream.kafka.partition import Partition
 
 

@@ -85,6 +85,7 @@ def _looked_at(committer: Committer, limit: asyncio.Timeout) -> Iterator[None]:
     """Look every second for signs of life; end the wait when there were none for long."""
     loop = asyncio.get_running_loop()
     beats, silent = committer.beats, 0
+    timer = loop.call_later(LOOK_S, lambda: look())
 
     def look() -> None:
         nonlocal beats, silent, timer
@@ -94,7 +95,6 @@ def _looked_at(committer: Committer, limit: asyncio.Timeout) -> Iterator[None]:
         else:
             timer = loop.call_later(LOOK_S, look)
 
-    timer = loop.call_later(LOOK_S, look)
     try:
         yield
     finally:

@@ -39,9 +39,17 @@ class TransactionalCommitter:
     """Exactly once: outcomes and offsets in one transaction.
 
     make: a new transactional producer. lookup: for attempts whose fate is unknown. transactional_id: for messages.
+    unanswered_at_s: when somebody with this id last gave up waiting for a new epoch (monotonic): that request may
+    arrive late, and fence us.
     """
 
-    def __init__(self, make: Callable[[], Producer], lookup: Lookup, transactional_id: str) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Producer],
+        lookup: Lookup,
+        transactional_id: str,
+        unanswered_at_s: float | None = None,
+    ) -> None:
         self._make = make
         self._lookup = lookup
         self._id = transactional_id
@@ -50,8 +58,7 @@ class TransactionalCommitter:
         """Whether a request of this attempt may have been sent twice, so that one may still be under way."""
         self._fenced_at_s: float | None = None
         self._began_s = 0.0
-        self._unanswered_at_s: float | None = None
-        """When we last gave up waiting for a new epoch: the request may arrive late, and fence ourselves."""
+        self._unanswered_at_s = unanswered_at_s
         self._letting_go = threading.Event()
         self._replaced = False
         self.beats = 0
@@ -85,9 +92,7 @@ class TransactionalCommitter:
     def replacement(self) -> "TransactionalCommitter":
         self._replaced = True
         self._letting_go.set()
-        other = TransactionalCommitter(self._make, self._lookup, self._id)
-        other._unanswered_at_s = time.monotonic()  # our request for an epoch may be what hangs, and fence it
-        return other
+        return TransactionalCommitter(self._make, self._lookup, self._id, unanswered_at_s=time.monotonic())
 
     def close(self) -> None:
         self._producer = None

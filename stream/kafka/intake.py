@@ -20,6 +20,7 @@ from confluent_kafka import TopicPartition as Position
 from stream.core.records import Record
 from stream.kafka.assignment import Assignment, TopicPartition
 from stream.kafka.failpoints import reach
+from stream.kafka.member_commits import Commit, MemberCommits, OnCommit
 from stream.kafka.messages import record_from
 
 POLL_S = 0.02
@@ -33,14 +34,10 @@ end would be passed over as if there were no records."""
 MAX_BATCH = 500
 MAX_BATCHES_UNTAKEN = 2
 
-Commit = tuple[TopicPartition, int, str]
-"""A partition, the offset to commit and its metadata."""
-
-
 RebalanceCallback = Callable[[Consumer, list[Position]], None]
 _Command = Callable[[Consumer], None]
-MakeConsumer = Callable[[Callable[[KafkaError], None]], Consumer]
-"""Makes a member of the group, given whom to tell of errors (librdkafka's `error_cb`, called inside `poll`)."""
+MakeConsumer = Callable[[Callable[[KafkaError], None], OnCommit], Consumer]
+"""Makes a member of the group, given librdkafka's `error_cb` and `on_commit`, both called inside `poll`."""
 
 
 class Owner(Protocol):
@@ -110,9 +107,9 @@ class Intake:
         self._assignment = assignment
         self._owner = owner
         self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
-        self._to_commit: queue.SimpleQueue[_Command] = queue.SimpleQueue()
-        """Commits are served inside a rebalance callback too. Nothing else is: a partition that began there would get
-        records that the same poll had read before."""
+        self._commits = MemberCommits()
+        """Served inside a rebalance callback too. Nothing else is: a partition that began there would get records that
+        the same poll had read before."""
         self._untaken = threading.Semaphore(MAX_BATCHES_UNTAKEN)
         self._stopping = threading.Event()
         self._assigned: set[TopicPartition] = set()
@@ -172,20 +169,7 @@ class Intake:
         self._commands.put(again)
 
     def commit(self, commits: Sequence[Commit]) -> "Future[None]":
-        answer: Future[None] = Future()
-
-        def send(consumer: Consumer) -> None:
-            offsets = [Position(p.topic, p.partition, offset, metadata) for p, offset, metadata in commits]
-            try:
-                results = consumer.commit(offsets=offsets, asynchronous=False) or ()
-            except KafkaException as error:
-                answer.set_exception(error)
-                return
-            refused = [result.error for result in results if result.error]
-            answer.set_exception(KafkaException(refused[0])) if refused else answer.set_result(None)
-
-        self._to_commit.put(send)
-        return answer
+        return self._commits.ask(commits)
 
     def _on_live(self, partition: TopicPartition, epoch: int, act: Callable[[Consumer], None]) -> None:
         def command(consumer: Consumer) -> None:
@@ -203,7 +187,7 @@ class Intake:
 
     def _read_until_trouble(self) -> None:
         """One consumer's life: until told to stop, or until `poll` raises, after which it is made anew."""
-        consumer = self._make(self._owner.trouble)
+        consumer = self._make(self._owner.trouble, self._commits.answered)
         self._ends.clear()
         consumer.subscribe(
             self._topics,
@@ -220,6 +204,7 @@ class Intake:
             self._let_go(list(self._assigned), lost=True, consumer=consumer)
         finally:
             consumer.close()
+            self._commits.interrupt()
             self._let_go(list(self._assigned), lost=True, consumer=None)
             self._assignment.metadata = b""
 
@@ -228,19 +213,16 @@ class Intake:
         again, self._commands_later = self._commands_later, []
         for command in again:
             self._commands.put(command)
-        self._serve_from(self._commands, consumer)
-        self._serve_from(self._to_commit, consumer)
-
-    def _serve_from(self, commands: "queue.SimpleQueue[_Command]", consumer: Consumer) -> None:
         while True:
             try:
-                command = commands.get_nowait()
+                command = self._commands.get_nowait()
             except queue.Empty:
-                return
+                break
             try:
                 command(consumer)
             except KafkaException as error:
                 self._owner.trouble(error.args[0])
+        self._commits.send(consumer)
 
     def _poll(self, consumer: Consumer) -> None:
         before = self._assignment.epochs()
@@ -342,12 +324,13 @@ class Intake:
     def _let_go(self, partitions: list[TopicPartition], *, lost: bool, consumer: Consumer | None) -> None:
         """Wait, ticking and serving commits, until the worker has released the partitions; then their epochs end."""
         if partitions:
+            self._commits.interrupt()
             released = threading.Event()
             self._owner.revoked(partitions, lost, released)
             while not released.wait(0.005):
                 self._tick(consumer)
                 if consumer is not None:
-                    self._serve_from(self._to_commit, consumer)
+                    self._commits.carry_out(consumer)
         for partition in partitions:
             self._assignment.end(partition)
             self._assigned.discard(partition)

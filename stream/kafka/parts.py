@@ -8,7 +8,8 @@ from stream.core.settlement import SettlePolicy
 from stream.core.starting import Start, Stopped
 from stream.kafka.assignment import Assignment, TopicPartition
 from stream.kafka.attempts import Committer
-from stream.kafka.intake import Commit, Owner, Reader
+from stream.kafka.intake import Owner, Reader
+from stream.kafka.member_commits import Commit
 from stream.kafka.scheduler import Admission
 from stream.kafka.threads import Serial, SerialThread
 from stream.telemetry.watch import Watch

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from stream.kafka.attempts import Attempt, Ending, Parcel, Result
 from stream.kafka.deliveries import Deliveries, produce_all
 from stream.kafka.failpoints import reach
-from stream.kafka.intake import Commit
+from stream.kafka.member_commits import Commit
 
 _CLOSE_S = 5.0
 
@@ -50,8 +50,9 @@ class PlainCommitter:
                 self._commit(attempt.offsets)
         except KafkaException as error:
             return Ending(Result.ABORTED, error.args[0].str())
-        if not deliveries.any_refused:
+        if not deliveries.refused:
             reach("committed")
+        if not deliveries.any_refused:
             return Ending(Result.COMMITTED)
         places = {id(parcel): index for index, parcel in enumerate(attempt.parcels)}
 

@@ -23,7 +23,7 @@ from stream.kafka.commits import Commits
 from stream.kafka.failpoints import reach
 from stream.kafka.flow import Flow
 from stream.kafka.holdings import Holdings
-from stream.kafka.intake import Commit
+from stream.kafka.member_commits import Commit
 from stream.kafka.on_loop import OnLoop
 from stream.kafka.partition import Partition
 from stream.kafka.parts import Parts

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import threading
+import time
 import uuid
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from tests.support.in_process_worker import (
     until_visible,
 )
 from tests.support.kafka import Unsent, create_topic, produce
+from tests.support.proxy import ApiKey, KafkaProxy
 from tests.support.topic_reading import read_all
 from tests.support.waiting import wait_until_async
 
@@ -239,6 +241,25 @@ async def test_at_least_once_delivers_every_request(kafka: LocalKafka, topics: M
     settings = settings_for(kafka.bootstrap_servers, mine, tmp_path, delivery="at_least_once")
     async with running(settings, ScriptedProvider()) as run:
         await until_visible(run, 100)
+    assert_once_each(kafka.bootstrap_servers, mine, sent)
+
+
+async def test_a_broker_that_is_slow_to_commit_does_not_silence_the_poll_loop(
+    kafka: LocalKafka, proxy: KafkaProxy, topics: MakeTopics, tmp_path: Path
+) -> None:
+    mine = topics(2)
+    sent = produce(kafka.bootstrap_servers, mine.requests, [request(f"{n}") for n in range(100)])
+    settings = settings_for(proxy.bootstrap_servers, mine, tmp_path, delivery="at_least_once")
+    proxy.delay(1.5, ApiKey.OFFSET_COMMIT)
+    async with running(settings, ScriptedProvider()) as run:
+        await wait_until_async(lambda: proxy.requests(ApiKey.OFFSET_COMMIT) > 0, 30, "the first commit is sent")
+        ticks = set()
+        while run.seen.visible == 0:
+            ticks.add(round(time.monotonic() - run.worker.figures().ticked_s_ago, 2))
+            await asyncio.sleep(0.05)
+        proxy.heal()
+        await until_visible(run, 100)
+    assert len(ticks) >= 10
     assert_once_each(kafka.bootstrap_servers, mine, sent)
 
 

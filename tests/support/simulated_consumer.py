@@ -65,12 +65,14 @@ class _Fetch:
 class SimulatedConsumer:
     """See the module."""
 
-    def __init__(self, process: Process, broker: Broker) -> None:
+    def __init__(self, process: Process, broker: Broker, on_commit: Callable[[Any, list[Position]], None]) -> None:
         self._process = process
         self._broker = broker
+        self._on_commit = on_commit
         self._link = Link(process, broker)
         self._fetching: dict[TopicPartition, _Fetch] = {}
         self._callbacks: deque[Callable[[], None]] = deque()
+        self._answered: deque[Callable[[], None]] = deque()
         self._member = ""
         self._generation = -1
         self._joining = False
@@ -136,11 +138,15 @@ class SimulatedConsumer:
             b"CGMDv2:" + self._generation.to_bytes(4, "big", signed=True) + b"group\0" + self._member.encode() + b"\0\0"
         )
 
-    def commit(self, *, offsets: Sequence[Position], asynchronous: bool) -> list[Position]:
+    def commit(self, *, offsets: Sequence[Position], asynchronous: bool) -> list[Position] | None:
         commits = {_partition(p): (p.offset, p.metadata) for p in offsets}
         member, generation = self._member, self._generation
+        asked = self._link.send("commit", lambda: self._broker.commit(commits, member, generation))
+        if asynchronous:
+            asked.then(lambda: self._committed(asked, list(offsets)))
+            return None
         try:
-            self._link.ask("commit", lambda: self._broker.commit(commits, member, generation), _COMMIT_S)
+            self._link.wait(asked, _COMMIT_S)
         except Refused as refused:
             raise failure(refused.code) from refused
         return list(offsets)
@@ -240,9 +246,22 @@ class SimulatedConsumer:
         self._losing = False
         self._join()
 
+    def _committed(self, asked: Pending, offsets: list[Position]) -> None:
+        error = asked.answer
+        if isinstance(error, Refused):
+            error = KafkaError(error.code)
+        elif isinstance(error, KafkaException):
+            error = error.args[0]
+        else:
+            error = None
+        self._answered.append(lambda: self._on_commit(error, offsets))
+        self._process.poke()
+
     def _serve_callbacks(self) -> bool:
         """Call what is due; whether anything was."""
-        served = bool(self._callbacks)
+        served = bool(self._callbacks or self._answered)
+        while self._answered:
+            self._answered.popleft()()
         while self._callbacks:
             self._calling_back = True
             self._callbacks.popleft()()

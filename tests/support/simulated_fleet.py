@@ -296,7 +296,7 @@ class Fleet:
             return {partition: commit or (None, None) for partition, commit in found.items()}
 
         def intake(assignment: Assignment, owner: Owner) -> Intake:
-            make: Any = lambda error_cb: SimulatedConsumer(process, self.broker)  # noqa: E731
+            make: Any = lambda error_cb, on_commit: SimulatedConsumer(process, self.broker, on_commit)  # noqa: E731
             return Intake(make, [REQUESTS_TOPIC], assignment, owner)
 
         return Parts(

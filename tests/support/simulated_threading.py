@@ -192,7 +192,8 @@ def living_in(world: World, reach: Callable[[str], None]) -> Iterator[None]:
     threading = SimpleNamespace(Thread=SimulatedThread, Event=SimulatedEvent, Semaphore=SimulatedSemaphore)
     queue = SimpleNamespace(SimpleQueue=SimulatedQueue, Empty=Empty)
     replaced: dict[str, dict[str, Any]] = {
-        "intake": {"time": time, "threading": threading, "queue": queue, "Future": SimulatedFuture, "reach": reach},
+        "intake": {"time": time, "threading": threading, "queue": queue, "reach": reach},
+        "member_commits": {"queue": queue, "Future": SimulatedFuture},
         "threads": {"threading": threading, "queue": queue},
         "committer": {"time": time, "threading": threading, "reach": reach},
         "plain_committer": {"threading": threading, "reach": reach},

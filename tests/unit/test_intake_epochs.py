@@ -119,7 +119,7 @@ class Owner:
 class Setup:
     def __init__(self) -> None:
         self.consumer, self.assignment, self.owner = Consumer(), Assignment(), Owner()
-        self.intake = Intake(lambda _: self.consumer, ["r"], self.assignment, self.owner)  # type: ignore[arg-type, return-value]
+        self.intake = Intake(lambda *_: self.consumer, ["r"], self.assignment, self.owner)  # type: ignore[arg-type, return-value]
 
     def poll_while(self, meanwhile: Callable[[], None]) -> None:
         self.intake.start()

@@ -68,7 +68,7 @@ class Owner:
 @pytest.fixture
 def reading() -> Iterator[tuple[Intake, Consumer, Assignment, Owner]]:
     consumer, assignment, owner = Consumer(), Assignment(), Owner()
-    intake = Intake(lambda _: consumer, ["r"], assignment, owner)  # type: ignore[arg-type, return-value]
+    intake = Intake(lambda *_: consumer, ["r"], assignment, owner)  # type: ignore[arg-type, return-value]
     intake.start()
     wait_until(lambda: owner.epochs, 5, "the partition is assigned")
     yield intake, consumer, assignment, owner
