@@ -1,29 +1,20 @@
 """What becomes of an attempt in trouble, case by case: never guessed, never published twice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from stream.core.errors import FencedError
-from stream.core.records import Outgoing
 from stream.kafka import committer as committer_module
 from stream.kafka.assignment import TopicPartition
-from stream.kafka.attempts import Attempt, Ending, Parcel, Result
+from stream.kafka.attempts import Ending, Result
 from stream.kafka.committer import TransactionalCommitter
-from stream.kafka.plain_committer import PlainCommitter
+from tests.support.attempts import HERE, MAP, attempt, trouble
 from tests.support.scripted_producer import ScriptedProducer
 
-HERE = TopicPartition("requests", 0)
 THERE = TopicPartition("requests", 1)
-MAP = "ls1.map"
-
-
-def trouble(code: int, **flags: bool) -> KafkaException:
-    return KafkaException(KafkaError(code, **flags))
-
-
 TIMED_OUT = trouble(KafkaError._TIMED_OUT, retriable=True)
 ABORTABLE = trouble(KafkaError.ILLEGAL_GENERATION, txn_requires_abort=True)
 FATAL = trouble(KafkaError.UNKNOWN, fatal=True)
@@ -59,15 +50,6 @@ class Bench:
 
     def attempt(self, **changes: Any) -> Ending:
         return self.committer.attempt(attempt(**changes))
-
-
-def attempt(
-    topics: Sequence[str] = ("results",),
-    partitions: Sequence[TopicPartition] = (HERE,),
-    still_ours: Callable[[TopicPartition], bool] = lambda _: True,
-) -> Attempt:
-    parcels = tuple(Parcel((Outgoing(topic, b"k", b"v", ()),)) for topic in topics)
-    return Attempt(parcels, tuple((partition, 7, MAP) for partition in partitions), b"member", still_ours)
 
 
 LANDED = {HERE: (7, MAP)}
@@ -329,22 +311,11 @@ def test_records_that_the_client_refuses_by_itself_are_named_too() -> None:
 
 
 def test_a_refused_audit_copy_is_told_apart_from_its_outcome() -> None:
-    copied = Attempt(
-        tuple(
-            Parcel((Outgoing(topic, b"k", b"v", ()), Outgoing("audit", b"k", b"c", ()))) for topic in ("results", "dlq")
-        ),
-        ((HERE, 7, MAP),),
-        b"member",
-        lambda _: True,
-    )
     wants_abort = trouble(KafkaError.MSG_SIZE_TOO_LARGE, txn_requires_abort=True)
-    ending = Bench(ScriptedProducer({"commit": [wants_abort]}, refuses=["audit"])).committer.attempt(copied)
+    bench = Bench(ScriptedProducer({"commit": [wants_abort]}, refuses=["audit"]))
+    ending = bench.attempt(topics=("results", "dlq"), copied=True)
     assert (ending.result, ending.refused, ending.copies_refused) == (Result.REFUSED, frozenset(), frozenset({0, 1}))
     assert ending.reason.startswith("audit: ")
-    plain = PlainBench(ScriptedProducer({}, refuses=["audit"]))
-    ending = plain.committer.attempt(copied)
-    assert (ending.result, ending.copies_refused) == (Result.COMMITTED, frozenset({0, 1}))
-    assert len(plain.commits) == 1
 
 
 def test_a_topic_that_is_gone_is_named_and_one_that_refuses_a_record_is_not() -> None:
@@ -391,74 +362,7 @@ def test_a_replacement_does_not_take_a_latecomer_of_the_one_that_hung_for_a_seco
     assert [other.attempt(attempt()).result for _ in range(2)] == [Result.ABORTED] * 2
 
 
-def test_at_least_once_one_that_was_replaced_commits_no_offsets() -> None:
-    bench = PlainBench(ScriptedProducer({}))
-    bench.committer.replacement()
-    assert bench.committer.attempt(attempt()).result is Result.ABORTED
-    assert bench.commits == []
-
-
 def test_a_full_queue_of_the_producer_is_waited_for() -> None:
     producer = ScriptedProducer({"produce": [BufferError(), BufferError(), None]})
     assert Bench(producer).attempt().result is Result.COMMITTED
     assert producer.calls.count("poll") == 2
-
-
-class PlainBench:
-    """An at-least-once committer; `commit_errors`: what committing offsets raises, in turn."""
-
-    def __init__(self, *producers: ScriptedProducer, commit_errors: Sequence[Exception | None] = ()) -> None:
-        self.producers = list(producers)
-        self.commits: list[Any] = []
-        self._errors = list(commit_errors)
-        remaining = iter(producers)
-        self.committer = PlainCommitter(lambda: next(remaining), self._commit)  # type: ignore[arg-type,return-value]
-
-    def _commit(self, offsets: Any) -> None:
-        self.commits.append(offsets)
-        if self._errors and (error := self._errors.pop(0)):
-            raise error
-
-
-def test_at_least_once_offsets_follow_when_every_outcome_is_acknowledged() -> None:
-    bench = PlainBench(ScriptedProducer({}))
-    assert bench.committer.attempt(attempt()) == Ending(Result.COMMITTED)
-    assert bench.producers[0].calls == ["produce", "flush"]
-    assert bench.commits == [((HERE, 7, MAP),)]
-
-
-def test_at_least_once_what_is_published_is_not_published_again() -> None:
-    bench = PlainBench(ScriptedProducer({}), commit_errors=[trouble(KafkaError.ILLEGAL_GENERATION)])
-    again = attempt(topics=("results", "dlq"))
-    assert bench.committer.attempt(again).result is Result.ABORTED
-    assert bench.committer.attempt(again).result is Result.COMMITTED
-    assert bench.producers[0].produced == ["results", "dlq"]
-    assert len(bench.commits) == 2
-
-
-def test_at_least_once_no_offset_is_committed_while_an_outcome_is_refused() -> None:
-    bench = PlainBench(ScriptedProducer({}, refuses=["dlq"]))
-    ending = bench.committer.attempt(attempt(topics=("results", "dlq")))
-    assert (ending.result, ending.refused) == (Result.REFUSED, frozenset({1}))
-    assert bench.commits == []
-
-
-def test_at_least_once_refusals_are_numbered_by_their_place_in_the_attempt() -> None:
-    bench = PlainBench(ScriptedProducer({}, refuses=["dlq"]))
-    mixed = attempt(topics=("results", "dlq"))
-    mixed.parcels[0].published = True
-    assert bench.committer.attempt(mixed).refused == frozenset({1})
-
-
-def test_at_least_once_let_go_while_nothing_is_acknowledged_ends_the_attempt() -> None:
-    stuck = ScriptedProducer({})
-    stuck.undelivered = 1
-    bench = PlainBench(stuck, ScriptedProducer({}))
-    bench.committer.let_go()
-    assert bench.committer.attempt(attempt()).result is Result.ABORTED
-    assert bench.commits == []
-    assert bench.committer.attempt(attempt()).result is Result.COMMITTED
-
-
-def test_at_least_once_a_fate_is_never_unknown() -> None:
-    assert PlainBench(ScriptedProducer({})).committer.resolve(attempt()).result is Result.ABORTED
