@@ -60,7 +60,7 @@ async def test_a_late_answer_about_the_logs_end_does_not_move_the_start(
     settings, owner = settings_for(proxy.bootstrap_servers, made), Beginner()
     proxy.delay(LATE_S, ApiKey.LIST_OFFSETS)
     config = clients.member_config(settings)
-    owner.intake = Intake(lambda _: clients.make(Consumer, config), [made.requests], Assignment(), owner)
+    owner.intake = Intake(lambda *_: clients.make(Consumer, config), [made.requests], Assignment(), owner)
     owner.intake.start()
     try:
         until_s = time.monotonic() + 2 * LATE_S
@@ -102,7 +102,7 @@ async def test_a_refused_start_begins_the_partition_again(kafka: LocalKafka, top
     made, owner = topics(partitions=1), Forgiving()
     produce(kafka.bootstrap_servers, made.requests, [Unsent(b"{}") for _ in range(10)])
     config = clients.member_config(settings_for(kafka.bootstrap_servers, made))
-    owner.intake = Intake(lambda _: clients.make(RefusesOneStart, config), [made.requests], Assignment(), owner)
+    owner.intake = Intake(lambda *_: clients.make(RefusesOneStart, config), [made.requests], Assignment(), owner)
     owner.intake.start()
     try:
         await wait_until_async(lambda: owner.offsets.get(0) == [5, 6, 7, 8, 9], 30, lambda: str(owner.offsets))
