@@ -123,7 +123,9 @@ class Simulator:
             return await handler(request)
         if request.method == "GET" and request.path.removeprefix("/v1").startswith("/models"):
             return model_answer(request.path, is_anthropic="anthropic-version" in request.headers)
-        message = f"{request.method} {request.path} is not simulated; see docs/simulator.md."
+        message = (
+            f"{request.method} {request.path} is not simulated{_likely_cause(request.path)}; see docs/simulator.md."
+        )
         if request.path.startswith("/admin"):
             return _json_line({"error": message}, status=404)
         dialect: Dialect = _ANTHROPIC if "anthropic-version" in request.headers else _OPENAI
@@ -194,6 +196,13 @@ class Simulator:
 def _request(*arguments: Any) -> web.BaseRequest:
     message, payload, protocol, writer, task = arguments
     return web.BaseRequest(message, payload, protocol, writer, task, task.get_loop(), client_max_size=MAX_BODY_BYTES)
+
+
+def _likely_cause(path: str) -> str:
+    """What is probably wrong with the `base_url` that led here; empty where the path is no SDK's."""
+    if not path.endswith(("/messages", "/chat/completions")):
+        return ""
+    return ": is base_url right? An Anthropic one must not end in /v1, an OpenAI one must"
 
 
 def _json_line(value: Any, status: int = 200) -> web.Response:

@@ -178,6 +178,18 @@ async def test_other_paths_are_not_found_and_say_so(client: aiohttp.ClientSessio
     assert "/v1/responses is not simulated" in body["error"]["message"]
 
 
+@pytest.mark.parametrize("path", ["/v1/v1/messages", "/v1/v1/chat/completions"])
+async def test_a_base_url_with_a_v1_too_many_is_named_as_the_likely_cause(
+    client: aiohttp.ClientSession, path: str
+) -> None:
+    status, body = await post(client, path, ASK)
+    assert status == 404
+    assert body["error"]["message"] == (
+        f"POST {path} is not simulated: is base_url right? An Anthropic one must not end in /v1, an OpenAI one must; "
+        "see docs/simulator.md."
+    )
+
+
 async def test_a_port_that_is_taken_is_said_plainly(sim: Simulator) -> None:
     with pytest.raises(ConfigError, match=rf"can't listen on 127.0.0.1:{sim.port}"):
         await Simulator(port=sim.port).start()

@@ -16,6 +16,7 @@ PAGES = sorted(
     key=lambda path: str(path),
 )
 README = ROOT / "README.md"
+SCAFFOLD = ROOT / "stream" / "cli" / "scaffold" / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 
@@ -117,6 +118,26 @@ def test_the_settings_that_the_readme_exports_are_accepted(tmp_path):
     settings = load(file, dict(exports)).settings
     assert settings.providers["anthropic"].base_url == "http://127.0.0.1:8089"
     assert settings.kafka.properties["security.protocol"] == "SASL_SSL"
+
+
+def test_a_key_that_a_page_gives_is_no_word_of_our_messages():
+    """Keys are masked wherever they appear: one that is an ordinary word would take words out of sentences."""
+    keys = {
+        key for page in PAGES for key in re.findall(r"export \w+_API_KEY=([\w-]+)", page.read_text(encoding="utf-8"))
+    }
+    assert keys
+    assert [key for key in keys if key in source_code()] == []
+
+
+def test_the_projects_page_sends_requests_before_every_worker_that_takes_five():
+    steps = re.findall(r"^    llm-stream (send|worker --limit 5)", SCAFFOLD.read_text(encoding="utf-8"), re.MULTILINE)
+    assert steps == ["send", "worker --limit 5"] * 2
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if " --real\n" in p.read_text(encoding="utf-8")], ids=ids)
+def test_before_a_real_call_the_simulators_address_is_taken_back(page):
+    before = page.read_text(encoding="utf-8").partition(" --real\n")[0]
+    assert "\nunset LLM_STREAM__PROVIDERS__ANTHROPIC__BASE_URL" in before.replace("\n    ", "\n")
 
 
 def test_the_index_lists_every_page_and_every_decision():
