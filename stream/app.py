@@ -38,6 +38,7 @@ from stream.kafka.topic_watch import TopicWatch
 from stream.kafka.transactional_ids import claim, default_state_dir
 from stream.kafka.worker import Worker
 from stream.providers.gated import Gated
+from stream.providers.keys import checked_base_url
 from stream.providers.price_notes import price_notes
 from stream.providers.prices import Prices
 from stream.providers.retrying import Retrying, RetryPolicy
@@ -125,6 +126,13 @@ def used_providers(settings: Settings, tasks: Catalogue) -> list[str]:
                 f"Add a [providers.{name}] table to the configuration file."
             )
     return list(used)
+
+
+def provider_addresses(settings: Settings, tasks: Catalogue) -> list[str]:
+    """The used providers, each with its `base_url` where that isn't the official address. Raises ConfigError."""
+    names = used_providers(settings, tasks)
+    urls = [checked_base_url(name, settings.providers[name]) for name in names]
+    return [f"{name} at {url}" if url else name for name, url in zip(names, urls, strict=True)]
 
 
 def pipeline(tasks: Catalogue, providers: Mapping[str, Provider]) -> Pipeline:
@@ -253,7 +261,7 @@ async def _work(settings: Settings, tasks: Catalogue, options: WorkerOptions) ->
         told = await open_things.enter_async_context(telemetry(settings, tasks.versions()))
         for note in price_notes(settings, tasks.versions()):
             told.logger.warning(note)
-        told.logger.info("loading the providers", providers=used_providers(settings, tasks))
+        told.logger.info("loading the providers", providers=provider_addresses(settings, tasks))
         called = calling(settings, tasks, on_gate_change(told.watch), observed=told.observed)
         open_things.push_async_callback(called.aclose)
         topics = TopicWatch(settings, [version.results_topic for version in tasks.versions()])

@@ -46,10 +46,10 @@ def try_(
     """
     if real and fault:
         raise typer.BadParameter("--fault is the simulator's; it can't be laid on the real provider (--real).")
-    _tell(f"calling {'the provider' if real else 'the simulator'} for {task}")
+    settings = _settings(ctx)
+    _tell(f"calling {_provider(task, settings) if real else 'the simulator'} for {task}")
     from stream.demo.trial import trouble_in_words  # after the line above: the SDKs take seconds to load
 
-    settings = _settings(ctx)
     sample = _sample(task, source, line, settings)
     trial = _tried(settings, task, sample, real=real, fault=fault)
     _show(trial, full=full, as_json=as_json)
@@ -68,6 +68,19 @@ def _settings(ctx: typer.Context) -> "Settings":
     if loaded.source(("tasks", "path")) == "default" and not Path(settings.tasks.path).is_dir():
         return settings.model_copy(update={"tasks": settings.tasks.model_copy(update={"path": str(own_tasks())})})
     return settings
+
+
+def _provider(task: str, settings: "Settings") -> str:
+    """The provider in words, with its address where that isn't the official one. Raises ConfigError."""
+    from stream.providers.keys import checked_base_url
+    from stream.tasks import load_task
+    from stream.validation import verify_checks
+
+    _refuse_unknown(task, settings)
+    versions = load_task(Path(settings.tasks.path) / task, verify_checks).versions.values()
+    names = {version.provider for version in versions} & settings.providers.keys()
+    urls = sorted(filter(None, (checked_base_url(name, settings.providers[name]) for name in names)))
+    return f"the provider at {' or '.join(urls)}" if urls else "the provider"
 
 
 def _sample(task: str, source: str, line: int | None, settings: "Settings") -> "Sample":

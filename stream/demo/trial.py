@@ -60,6 +60,7 @@ class Trial:
 
     version: None where no task took the request. calls: in their order, what came of each. cost: of all of them.
     trouble: why the provider gave no reply at all; then there is no outcome and nothing would be published.
+    base_url: where the calls went; empty: the provider's official address.
     """
 
     record: Record
@@ -73,6 +74,7 @@ class Trial:
     outcome: Outcome | None = None
     settlement: Settlement | None = None
     trouble: ProviderError | None = None
+    base_url: str = ""
 
     @property
     def completion(self) -> Completion | None:
@@ -230,6 +232,7 @@ def _trial(
         outcome,
         settle(prepared.record, outcome, _policy(settings), app.CLOCK.now_ms()) if outcome else None,
         trouble,
+        settings.providers[version.provider].base_url,
     )
 
 

@@ -119,6 +119,8 @@ def _cost(paper: Page, trial: Trial) -> None:
     paper.line((dollars(cost.micro_usd if cost.calls else 0), "bold"), (tokens, "dim"))
     if trial.simulated and cost.usage.input_tokens:
         paper.line(("simulated: nothing was paid; this is what the tokens would have cost", "dim italic"))
+    elif trial.base_url and not trial.simulated and cost.calls:
+        paper.line((f"by the provider at {trial.base_url}", "dim italic"))
 
 
 def _published(paper: Page, trial: Trial) -> None:
@@ -187,6 +189,7 @@ def as_json(trial: Trial) -> dict[str, Any]:
             "label": version.label,
             "provider": version.provider,
             "model": version.model,
+            "base_url": trial.base_url or None,
             "structured": version.structured,
             "system": trial.prompt.system if trial.prompt else None,
             "user": trial.prompt.user if trial.prompt else None,

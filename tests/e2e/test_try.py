@@ -176,6 +176,18 @@ def test_real_calls_the_configured_provider_with_its_key(attempt, tmp_path):
         assert (done.exit_code, tried["simulated"], len(simulator.ledger)) == (0, False, 1)
 
 
+def test_real_names_an_address_that_is_not_the_official_one(attempt, tmp_path, monkeypatch):
+    monkeypatch.setattr("stream.cli.output.progress_wanted", lambda: True)
+    with Elsewhere() as simulator:
+        done = attempt("extract-invoice", INVOICES, "--real", config=real_provider(tmp_path, simulator.base_url))
+        assert f"… calling the provider at {simulator.base_url} for extract-invoice" in done.stderr
+        assert f"  by the provider at {simulator.base_url}\n" in done.stdout
+
+
+def test_a_trial_with_its_own_simulator_names_no_address(attempt):
+    assert "by the provider at" not in attempt("extract-invoice", INVOICES).stdout
+
+
 def test_a_wrong_key_is_one_clear_line_at_once(attempt, tmp_path):
     with Elsewhere(reject_key="sk-the-users-own-key-0123456789") as simulator:
         done = attempt("extract-invoice", INVOICES, "--real", config=real_provider(tmp_path, simulator.base_url))
