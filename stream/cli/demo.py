@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream.cli.invocation import invocation, loaded_settings
+from stream.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -72,6 +73,9 @@ def program() -> str:
 def _base(ctx: typer.Context, config: Path | None, kafka: str) -> "Settings":
     """The settings to start from. A file that merely lies here is not the user's wish to see their own tasks."""
     from stream.settings import Settings
+    from stream.settings.servers import trouble
 
+    if kafka not in ("", "local") and (wrong := trouble(kafka)):
+        raise ConfigError(f"--kafka {wrong}.")
     loaded = loaded_settings(ctx).settings if config or kafka not in ("", "local") else Settings()
     return loaded if config else Settings(kafka=loaded.kafka)

@@ -148,7 +148,8 @@ _KINDS = (
         re.compile(""),
         _NO_ANSWER,
         "somebody takes the connection there and closes it without a word",
-        f'The port may want TLS or a login: check "security.protocol" {_PROPERTIES} (it is {{protocol}}).',
+        f'The port may want TLS or a login: check "security.protocol" {_PROPERTIES} (it is {{protocol}}). '
+        f"Or what listens there is no Kafka: is {_SERVERS} right?",
     ),
 )
 """The first that was heard is told: what says most stands above what says less."""

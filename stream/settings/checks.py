@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 from pydantic import SecretStr
 
 from stream.core.spelling import did_you_mean
-from stream.settings import properties
+from stream.settings import properties, servers
 from stream.settings.environment import variable_for
 from stream.settings.shape import PROPERTIES, Key, Path, Table, find, settings_shape, spelled
 from stream.settings.tree import Tree
@@ -127,9 +127,16 @@ def _matches(path: Path, pattern: Path) -> bool:
 
 
 def contradictions(tree: Tree) -> None:
-    """Keys that are right by themselves but not together."""
-    for check in (_same_topics, _unknown_price_providers, _keys_as_variable_names):
+    """Keys whose text can't be what they are for, and keys that are right by themselves but not together."""
+    for check in (_no_brokers, _same_topics, _unknown_price_providers, _keys_as_variable_names):
         check(tree)
+
+
+def _no_brokers(tree: Tree) -> None:
+    path = ("kafka", "bootstrap_servers")
+    value = tree.get(path)
+    if isinstance(value, str) and value and (trouble := servers.trouble(value)):
+        tree.problems.append(f"{tree.at(path)} {trouble}.")
 
 
 def _same_topics(tree: Tree) -> None:

@@ -47,6 +47,15 @@ def test_what_says_most_is_told_in_whatever_order_it_came(heard: tuple[KafkaErro
     assert "the login failed (Authentication failed: Invalid username or password). Check" in after(*heard)
 
 
+def test_where_the_connection_is_closed_it_may_be_no_kafka_that_listens_there():
+    said = after(ALL_DOWN)
+    assert "closes it without a word. The port may want TLS or a login: check" in said
+    assert said.endswith(
+        "Or what listens there is no Kafka: is [kafka] bootstrap_servers (or LLM_STREAM__KAFKA__BOOTSTRAP_SERVERS) "
+        "right?"
+    )
+
+
 def test_a_broker_that_turned_us_away_has_answered_and_one_that_is_not_there_has_not():
     words = LastWords(CONFIG)
     words.note(REFUSED)
