@@ -90,6 +90,9 @@ class Committer(Protocol):
     beats: int
     """Grows while it works, also while it waits for a broker: the sign that no call of it hangs."""
 
+    longest_silence_s: float
+    """For so long at most it gives no such sign while it is well; beyond, a call of it hangs."""
+
     def open(self) -> None:
         """Get ready: end what an earlier process with our id left open. Raises as `attempt` does."""
 
@@ -101,6 +104,9 @@ class Committer(Protocol):
 
     def let_go(self) -> None:
         """Make a running attempt end soon, whatever its fate. Called from another thread."""
+
+    def doubt(self) -> None:
+        """A broker went away: the next attempt may need other connections. Called from another thread."""
 
     def replacement(self) -> "Committer":
         """One to go on with, for a call of this one hangs. If that call comes back after all, it begins, publishes and

@@ -17,9 +17,8 @@ from stream.telemetry.watch import Watch
 T = TypeVar("T")
 
 LOOK_S = 1.0
-HUNG_LOOKS = 40
-"""So many looks without a sign of life are a hang: a healthy committer gives one every few seconds (at least once:
-every 30 at most). Looks, not seconds: a process that was frozen must not take its own sleep for the committer's."""
+"""How often it is looked for signs of life. Looks are counted, not seconds: a process that was frozen must not take its
+own sleep for the committer's."""
 
 
 class Carrier:
@@ -49,6 +48,10 @@ class Carrier:
     def let_go(self) -> None:
         """Make a running attempt end soon."""
         self._committer.let_go()
+
+    def doubt(self) -> None:
+        """A broker went away."""
+        self._committer.doubt()
 
     async def stop(self, timeout_s: float) -> bool:
         """End the committer and its thread; whether it ended in time."""
@@ -82,7 +85,7 @@ class Carrier:
 
 @contextmanager
 def _looked_at(committer: Committer, limit: asyncio.Timeout) -> Iterator[None]:
-    """Look every second for signs of life; end the wait when there were none for long."""
+    """Look for signs of life; end the wait when there were none for longer than the committer takes when well."""
     loop = asyncio.get_running_loop()
     beats, silent = committer.beats, 0
     timer = loop.call_later(LOOK_S, lambda: look())
@@ -90,7 +93,7 @@ def _looked_at(committer: Committer, limit: asyncio.Timeout) -> Iterator[None]:
     def look() -> None:
         nonlocal beats, silent, timer
         beats, silent = committer.beats, silent + 1 if committer.beats == beats else 0
-        if silent >= HUNG_LOOKS:
+        if silent * LOOK_S > committer.longest_silence_s:
             limit.reschedule(loop.time())
         else:
             timer = loop.call_later(LOOK_S, look)

@@ -166,6 +166,10 @@ class Commits:
         self._drop_dead()
         self._tell_room()
 
+    def doubt(self) -> None:
+        """A broker went away."""
+        self._carrier.doubt()
+
     async def stop(self, timeout_s: float) -> bool:
         """End the committer and its thread; whether it ended in time."""
         return await self._carrier.stop(timeout_s)

@@ -22,7 +22,12 @@ from stream.kafka.failpoints import reach
 CALL_S = 5.0
 """How long one call to librdkafka may block: in between, the committer looks whether it was told to let go."""
 
+LONGEST_SILENCE_S = 10.0
+"""librdkafka keeps `CALL_S` to within a second, unless a call hangs for good."""
+
 TRANSACTION_TIMEOUT_MS = 15_000
+RENEW_AFTER_S = 2.0
+"""How long after one renewal the next may be: brokers may come and go all the time."""
 FENCED_AGAIN_S = 60.0
 
 _FENCED = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})  # noqa: SLF001
@@ -60,8 +65,11 @@ class TransactionalCommitter:
         self._began_s = 0.0
         self._unanswered_at_s = unanswered_at_s
         self._letting_go = threading.Event()
+        self._doubted = threading.Event()
+        self._renewed_s: float | None = None
         self._replaced = False
         self.beats = 0
+        self.longest_silence_s = LONGEST_SILENCE_S
 
     def open(self) -> None:
         """At once, not at the first attempt: until its own open transaction is ended, a restarted worker would wait for
@@ -89,6 +97,9 @@ class TransactionalCommitter:
     def let_go(self) -> None:
         self._letting_go.set()
 
+    def doubt(self) -> None:
+        self._doubted.set()
+
     def replacement(self) -> "TransactionalCommitter":
         self._replaced = True
         self._letting_go.set()
@@ -99,6 +110,7 @@ class TransactionalCommitter:
 
     def _attempted(self, attempt: Attempt) -> Ending:
         deliveries = Deliveries()
+        self._renew()
         producer = self._producer or self._opened()
         if producer is None:
             return Ending(Result.ABORTED, "let go before a broker answered")
@@ -112,9 +124,18 @@ class TransactionalCommitter:
             self._producer = None
         return Ending(Result.COMMITTED)
 
+    def _renew(self) -> None:
+        """Give the producer up if a broker went away meanwhile. librdkafka remembers the group's coordinator for long;
+        when that broker left the cluster and came back, as in a restart, `send_offsets_to_transaction` waits for the
+        one that is gone, for ever (ADR 14)."""
+        now_s = time.monotonic()
+        if self._doubted.is_set() and not _within(self._renewed_s, RENEW_AFTER_S, now_s):
+            self._producer = None
+            self._renewed_s = now_s
+
     def _opened(self) -> Producer | None:
         """A new producer, which ends what an earlier one with this id left open; asks on while no broker answers."""
-        producer = self._make()
+        producer = self._made()
         while not self._letting_go.is_set():
             self.beats += 1
             try:
@@ -127,7 +148,7 @@ class TransactionalCommitter:
                 if failure.code() not in _FENCED:
                     self._unanswered_at_s = time.monotonic()
                 if not failure.retriable():
-                    producer = self._make()
+                    producer = self._made()
                 time.sleep(0.2)
             else:
                 if self._replaced:  # it has the newest epoch, but not the right to use it
@@ -135,6 +156,10 @@ class TransactionalCommitter:
                 self._producer = producer
                 return producer
         return None
+
+    def _made(self) -> Producer:
+        self._doubted.clear()
+        return self._make()
 
     def _transact(self, producer: Producer, attempt: Attempt, deliveries: Deliveries) -> None:
         reach("before_begin")

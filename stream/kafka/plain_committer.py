@@ -11,6 +11,8 @@ from stream.kafka.failpoints import reach
 from stream.kafka.member_commits import Commit
 
 _CLOSE_S = 5.0
+LONGEST_SILENCE_S = 40.0
+"""The worker waits for a commit for 30 s at most."""
 
 
 class PlainCommitter:
@@ -27,6 +29,7 @@ class PlainCommitter:
         self._letting_go = threading.Event()
         self._replaced = False
         self.beats = 0
+        self.longest_silence_s = LONGEST_SILENCE_S
 
     def open(self) -> None:
         """Nothing is ever left open without transactions."""
@@ -73,6 +76,9 @@ class PlainCommitter:
 
     def let_go(self) -> None:
         self._letting_go.set()
+
+    def doubt(self) -> None:
+        """It knows no group coordinator, and finds other brokers by itself."""
 
     def replacement(self) -> "PlainCommitter":
         self._replaced = True

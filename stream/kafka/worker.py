@@ -39,6 +39,7 @@ JOINING_S = 10.0
 _LEAVE_S = 10.0
 _LOOK_AT_BUDGET_S = 1.0
 _COMMIT_S = 30.0
+_BROKER_WENT_AWAY = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT})  # noqa: SLF001
 
 
 class Worker:
@@ -181,6 +182,8 @@ class Worker:
 
     def trouble(self, error: KafkaError) -> None:
         """librdkafka wants something known."""
+        if error.code() in _BROKER_WENT_AWAY:
+            self._commits.doubt()
         if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  (librdkafka's local codes are spelt so)
             self._lost_broker(error.str())
         else:
@@ -291,6 +294,7 @@ class Worker:
     def _saw_broker(self) -> None:
         if not self._brokers_up:
             self._brokers_up = True
+            self._commits.doubt()
             self._watch.brokers(up=True, detail="")
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":

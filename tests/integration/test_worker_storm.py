@@ -7,7 +7,6 @@ from random import Random
 import pytest
 
 from stream.core.records import ModelCall
-from stream.kafka import carrier
 from stream.kafka.local import LocalKafka
 from tests.support.in_process_worker import (
     MakeTopics,
@@ -60,11 +59,9 @@ async def test_once_a_bad_connection_is_well_again_everything_ends_once_and_in_o
     topics: MakeTopics,
     tmp_path: Path,
     proxy: KafkaProxy,
-    monkeypatch: pytest.MonkeyPatch,
     seed: int,
 ) -> None:
     """In about half of such runs a call of librdkafka never comes back (ADR 14)."""
-    monkeypatch.setattr(carrier, "HUNG_LOOKS", 10)  # 30 of them are for at-least-once
     chance = Random(seed)
     mine = topics(3)
     sent = produce(

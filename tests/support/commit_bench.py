@@ -30,6 +30,7 @@ class ScriptedCommitter:
         self.resolved: list[Attempt] = []
         self.let_go_of = 0
         self.beats = 0
+        self.longest_silence_s = 10.0
         self.on_let_go: Callable[[], None] = lambda: None
 
     def open(self) -> None:
@@ -42,6 +43,8 @@ class ScriptedCommitter:
     def resolve(self, attempt: Attempt) -> Ending:
         self.resolved.append(attempt)
         return self.endings.pop(0) if self.endings else COMMITTED
+
+    def doubt(self) -> None: ...
 
     def let_go(self) -> None:
         self.let_go_of += 1

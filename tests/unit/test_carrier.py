@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from stream.kafka.attempts import Attempt, Ending, Result
-from stream.kafka.carrier import HUNG_LOOKS, LOOK_S, Carrier
+from stream.kafka.carrier import Carrier
 from stream.telemetry.watch import Watch
 from tests.support.virtual_time import run_virtual
 
 ATTEMPT = Attempt((), (), b"", lambda _: True)
-LONG_S = 10 * HUNG_LOOKS * LOOK_S
+SILENCE_S = 40.0
+LONG_S = 10 * SILENCE_S
 
 
 class Committer:
@@ -21,6 +22,7 @@ class Committer:
         self.takes_s = takes_s
         self.beating = beating
         self.beats = 0
+        self.longest_silence_s = SILENCE_S
         self.asked: list[str] = []
         self.replacements: list[Committer] = []
         self.replaced = False
@@ -37,6 +39,9 @@ class Committer:
         return Ending(Result.COMMITTED)
 
     def let_go(self) -> None: ...
+
+    def doubt(self) -> None:
+        self.asked.append("doubt")
 
     def replacement(self) -> "Committer":
         self.replaced = True
@@ -99,6 +104,17 @@ def test_one_that_waits_for_a_broker_for_long_but_lives_is_waited_for() -> None:
 
     run_virtual(main())
     assert not setup.committers[0].replaced
+
+
+def test_a_doubt_reaches_the_committer_that_is_at_work() -> None:
+    setup = Setup(Committer(LONG_S), Committer(0))
+
+    async def main() -> None:
+        await setup.carrier.open()
+        setup.carrier.doubt()
+
+    run_virtual(main())
+    assert [committer.asked for committer in setup.committers] == [[], ["doubt"]]
 
 
 def test_getting_ready_may_hang_too() -> None:

@@ -362,6 +362,27 @@ def test_a_replacement_does_not_take_a_latecomer_of_the_one_that_hung_for_a_seco
     assert [other.attempt(attempt()).result for _ in range(2)] == [Result.ABORTED] * 2
 
 
+def test_after_a_broker_went_away_the_next_attempt_is_a_new_producers() -> None:
+    bench = Bench(ScriptedProducer({}), ScriptedProducer({}))
+    bench.attempt()
+    bench.committer.doubt()
+    assert [bench.attempt().result for _ in range(2)] == [Result.COMMITTED] * 2
+    assert [producer.calls.count("commit") for producer in bench.producers] == [1, 2]
+
+
+def test_a_producer_is_not_renewed_with_every_attempt_while_brokers_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [1000.0]
+    monkeypatch.setattr(committer_module.time, "monotonic", lambda: now_s[0])
+    bench = Bench(*(ScriptedProducer({}) for _ in range(3)))
+    for _ in range(3):
+        bench.attempt()
+        bench.committer.doubt()
+    assert [producer.calls.count("commit") for producer in bench.producers] == [1, 2, 0]
+    now_s[0] += committer_module.RENEW_AFTER_S
+    bench.attempt()
+    assert bench.producers[2].calls.count("commit") == 1
+
+
 def test_a_full_queue_of_the_producer_is_waited_for() -> None:
     producer = ScriptedProducer({"produce": [BufferError(), BufferError(), None]})
     assert Bench(producer).attempt().result is Result.COMMITTED

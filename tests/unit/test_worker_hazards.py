@@ -100,6 +100,7 @@ async def test_progress_in_an_old_topic_is_never_committed_under_the_new_topics_
 
     class Committer:
         beats = 0
+        longest_silence_s = 10.0
 
         def open(self) -> None: ...
 
@@ -111,6 +112,8 @@ async def test_progress_in_an_old_topic_is_never_committed_under_the_new_topics_
             return self.attempt(attempt)
 
         def let_go(self) -> None: ...
+
+        def doubt(self) -> None: ...
 
         def replacement(self) -> "Committer":
             return self
