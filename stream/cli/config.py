@@ -102,6 +102,7 @@ def _settings(ctx: typer.Context, report: Report) -> "tuple[Loaded | None, Path 
     """The settings, None if they are wrong, and the tasks' folder, which may be known all the same."""
     from stream.settings import SettingsError
     from stream.settings.load import chosen_file
+    from stream.settings.misspelt import unread
 
     if chosen_file(invocation(ctx).config_file, os.environ) is None:
         report.note(_no_file())
@@ -114,6 +115,8 @@ def _settings(ctx: typer.Context, report: Report) -> "tuple[Loaded | None, Path 
     except ConfigError as error:
         report.problem(str(error))
         return None, None
+    for note in unread(os.environ, frozenset(each.api_key_env for each in loaded.settings.providers.values())):
+        report.note(note)
     report.passed(f"settings: {len(loaded.sources)} set, the rest at defaults ({loaded.file or 'no file'})")
     return loaded, Path(loaded.settings.tasks.path)
 

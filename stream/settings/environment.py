@@ -13,11 +13,11 @@ from typing import Any
 from stream.codecs.strict_json import StrictJsonError, parse
 from stream.core.spelling import did_you_mean
 from stream.settings import properties
+from stream.settings.misspelt import SETTINGS, misspelt
 from stream.settings.shape import PROPERTIES, Key, Path, Table, settings_shape, spelled
 from stream.settings.tree import Tree
 
-PREFIX = "LLM_STREAM__"
-_ONE_UNDERSCORE = re.compile(r"LLM_STREAM_([A-Z]+)__(\w+)")
+PREFIX = SETTINGS
 _NOT_JSON = re.compile(r"Not JSON at (line [\d,]+, column [\d,]+): ")  # behind it the parser says what it expected
 _TRUTH = {"true": True, "false": False}
 
@@ -28,8 +28,14 @@ def overlay(tree: Tree, environ: Mapping[str, str]) -> None:
     for variable in sorted(environ, key=lambda name: (name.count("__"), name)):
         if variable.startswith(PREFIX):
             _take(tree, variable, environ[variable])
-        elif (near := _ONE_UNDERSCORE.fullmatch(variable)) and near[1].lower() in settings_shape().keys:
-            tree.problems.append(f"{variable} has one underscore too few: write {PREFIX}{near[1]}__{near[2]}.")
+    tree.problems.extend(misspelt(environ, _key_variables(tree)))
+
+
+def _key_variables(tree: Tree) -> frozenset[str]:
+    """The variables that the settings name as those of keys."""
+    providers = tree.get(("providers",))
+    names = providers if isinstance(providers, Mapping) else ()
+    return frozenset(str(tree.get(("providers", name, "api_key_env"))) for name in names)
 
 
 def variable_for(path: Path) -> str:

@@ -194,6 +194,15 @@ def test_check_notes_a_model_that_may_be_mistyped_without_failing(project, llm_s
     assert "Did you mean claude-haiku-4-5?" in done.stderr
 
 
+def test_check_names_variables_that_look_like_ours_and_are_not_read(project, llm_stream):
+    done = llm_stream(project, "config", "check", LLM_STREAM_WORKER_MAX_IN_FLIGHT="3")
+    assert done.exit_code == 2
+    assert "LLM_STREAM_WORKER_MAX_IN_FLIGHT is not known (did you mean LLM_STREAM__WORKER__MAX_IN" in done.stderr
+    done = llm_stream(project, "config", "check", LLM_STREAM_IMAGE="x")
+    assert done.exit_code == 0
+    assert "! LLM_STREAM_IMAGE is not read: " in done.stderr
+
+
 def test_check_as_json(project, llm_stream):
     done = llm_stream(project, "config", "check", "--json", LLM_STREAM__AUDIT__RATE="2")
     assert done.exit_code == 2
