@@ -44,14 +44,17 @@ def refuse_secrets_in_the_file(tree: Tree) -> None:
 
 
 def refuse_unknown_keys(tree: Tree) -> None:
-    """A key that isn't there is an error, with what was probably meant."""
+    """A key that isn't there is an error, with what was probably meant; a table that isn't there is one, not many."""
+    said: set[Path] = set()
     for path in list(tree.leaves()):
         for length in range(1, len(path) + 1):
             parent = find(path[: length - 1])
             if find(path[:length]) is None and isinstance(parent, Table):
-                source = tree.source(path)
-                at = spelled(path[:length]) + (f" ({source})" if source else "")
-                tree.problems.append(f"{at} is not known{_meant(path[length - 1], parent)}.")
+                if path[:length] not in said:
+                    source = tree.source(path)
+                    at = spelled(path[:length]) + (f" ({source})" if source else "")
+                    tree.problems.append(f"{at} is not known{_meant(path[length - 1], parent)}.")
+                said.add(path[:length])
                 tree.drop(path[:length])
                 break
 

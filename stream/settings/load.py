@@ -4,6 +4,7 @@ Which file: the one named by `-c`, else by `$LLM_STREAM_CONFIG`, else `./llm-str
 everything at its default.
 """
 
+import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -177,11 +178,22 @@ def _sentence(tree: Tree, kind: str, loc: tuple[int | str, ...], value: Any) -> 
 
 
 def _only_variables(tree: Tree, table: Path) -> str:
-    """A hint where nothing but the environment speaks of a table: the file is missing, or another folder's."""
-    sources = {tree.source(path) for path in tree.leaves(table)}
+    """A hint where nothing but the environment speaks of a table: the file is missing, another folder's, or one of the
+    two is misspelt."""
+    sources = _sources(tree, table)
     if not sources or not all(source.startswith("$") for source in sources):
         return ""
-    return f" Only {', '.join(sorted(sources))} speaks of it: is this the project's folder?"
+    only = f" Only {', '.join(sorted(sources))} speaks of it"
+    above, name = table[:-1], table[-1]
+    written = [each for each in tree.get(above) if not all(s.startswith("$") for s in _sources(tree, (*above, each)))]
+    near = difflib.get_close_matches(name[:100], written, n=1)
+    if near:
+        return f"{only}, and the file has [{spelled((*above, near[0]))}]: is one of the two misspelt?"
+    return f"{only}: is this the project's folder?"
+
+
+def _sources(tree: Tree, table: Path) -> set[str]:
+    return {tree.source(path) for path in tree.leaves(table)}
 
 
 def _shown(value: Any) -> str:

@@ -190,3 +190,15 @@ def test_a_table_of_which_only_the_environment_speaks_makes_one_ask_for_the_fold
     with pytest.raises(SettingsError) as caught:
         loaded()
     assert "is this the project's folder" not in str(caught.value)
+
+
+@pytest.mark.parametrize("written_as", ["antropic", "anthropics"])
+def test_a_provider_that_the_file_spells_otherwise_than_a_variable_makes_one_look_at_the_names(project, written_as):
+    written(project, f"[providers.{written_as}]\nkind = 'anthropic'\n[providers.openai]\nkind = 'openai'")
+    with pytest.raises(SettingsError) as caught:
+        loaded({"LLM_STREAM__PROVIDERS__ANTHROPIC__BASE_URL": "http://127.0.0.1:8089"})
+    (problem,) = caught.value.problems
+    assert problem.endswith(
+        "Only $LLM_STREAM__PROVIDERS__ANTHROPIC__BASE_URL speaks of it, and the file has "
+        f"[providers.{written_as}]: is one of the two misspelt?"
+    )
