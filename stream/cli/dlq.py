@@ -8,7 +8,7 @@ import typer
 
 from stream.cli import dlq_texts, output
 from stream.cli.invocation import loaded_settings
-from stream.cli.task_folders import results_topics
+from stream.cli.task_folders import results_topics, unknown_task
 from stream.cli.when import now_ms, start_from
 from stream.codecs.cloudevents import time_ms
 from stream.core import headers as names
@@ -44,6 +44,9 @@ def list_(
     settings = loaded_settings(ctx).settings
     if stage is not None and stage not in CODES:
         raise typer.BadParameter(f"there is no stage {stage!r}{did_you_mean(stage, CODES)}", param_hint="--stage")
+    _refuse_unknown_code(code)
+    if doubt := unknown_task(task, settings):
+        output.noted(doubt)
     start = start_from(since, now_ms())
     found = letters.newest(settings, Filter(task, stage, code), limit, start)
     replays = Replays.read(settings)
@@ -54,7 +57,7 @@ def list_(
     if len(found) == limit:
         output.say(f"The newest {limit}; there may be more: --limit, --since.", "dim")
     elif not found:
-        output.passed(f"no dead letters match in {settings.topics.dlq}{_meant(code)}")
+        output.passed(f"no dead letters match in {settings.topics.dlq}")
 
 
 @app.command()
@@ -121,12 +124,15 @@ def replay(
         output.command(f"llm-stream find {shlex.quote(letter.request_id)}")
 
 
-def _meant(code: str | None) -> str:
-    """The code that was meant, where this one is nearly right; checks of a task's own have names that nobody knows."""
-    known = {INTERNAL_ERROR, *(each for codes in CODES.values() for each in codes)}
-    known |= {f"{stage}/{each}" for stage, codes in CODES.items() for each in codes}
-    near = did_you_mean(code, known) if code is not None and code not in known else ""
-    return near if near.startswith(" (did you mean") else ""
+def _refuse_unknown_code(code: str | None) -> None:
+    """Raises BadParameter with the code that was meant, or with all there are: nothing could ever match."""
+    codes = {INTERNAL_ERROR}.union(*CODES.values())
+    known = codes | {f"{stage}/{each}" for stage, own in CODES.items() for each in (*own, INTERNAL_ERROR)}
+    if code is None or code in known:
+        return
+    near = did_you_mean(code, known)
+    meant = near if near.startswith(" (did you mean") else f"; there are {', '.join(sorted(codes))}"
+    raise typer.BadParameter(f"there is no code {code!r}{meant}", param_hint="--code")
 
 
 def _checked(dead_letter_id: str) -> str:

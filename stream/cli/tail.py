@@ -9,7 +9,7 @@ import typer
 
 from stream.cli import output
 from stream.cli.invocation import loaded_settings
-from stream.cli.task_folders import results_topics, results_topics_by_task
+from stream.cli.task_folders import results_topics, unknown_task
 from stream.cli.when import now_ms, start_from
 from stream.core.errors import ConfigError
 from stream.core.records import Record
@@ -47,7 +47,8 @@ def tail(
     settings = loaded_settings(ctx).settings
     start = start_from(from_ or ("latest" if follow else "earliest"), now_ms())
     spans = reading.spans(settings, _topics(wanted, settings), start)
-    _warn_of_unknown_task(task, settings)
+    if doubt := unknown_task(task, settings):
+        output.noted(doubt)
     with closing(reading.read(settings, spans, follow=follow)) as records:
         for number, record in enumerate(islice(_about(wanted, records, task), limit)):
             output.emit_record(lines.as_line(record), first=number == 0)
@@ -60,13 +61,6 @@ def _kind(word: str) -> Kind:
     if word == "signals":
         raise ConfigError("Windowed signals are not in this version: there is no topic of them to read.")
     raise typer.BadParameter(f"there is no kind {word!r}{did_you_mean(word, KINDS)}", param_hint="KIND")
-
-
-def _warn_of_unknown_task(task: str | None, settings: Settings) -> None:
-    """Records may be about a task that is gone, so they are looked for all the same."""
-    known = results_topics_by_task(settings)
-    if task is not None and known and task not in known:
-        output.noted(f"There is no task {task!r} in {settings.tasks.path}{did_you_mean(task, known)}.")
 
 
 def _topics(kind: Kind, settings: Settings) -> list[str]:

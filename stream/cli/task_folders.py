@@ -6,6 +6,7 @@ No contract is imported (that would run a task's code); a folder without `task.t
 from collections.abc import Mapping
 from pathlib import Path
 
+from stream.core.spelling import did_you_mean
 from stream.settings import Settings
 from stream.tasks.promptfile import read_prompt
 from stream.tasks.taskfile import read_toml
@@ -24,6 +25,17 @@ def results_topics_by_task(settings: Settings) -> Mapping[str, frozenset[str]]:
 def results_topics(settings: Settings) -> list[str]:
     """All results topics of single tasks. Raises ConfigError."""
     return sorted(frozenset().union(*results_topics_by_task(settings).values()))
+
+
+def unknown_task(task: str | None, settings: Settings) -> str | None:
+    """A sentence where the tasks folder knows no such task, though records may be about one that is gone; else None.
+
+    Raises ConfigError.
+    """
+    known = results_topics_by_task(settings)
+    if task is None or not known or task in known:
+        return None
+    return f"There is no task {task!r} in {settings.tasks.path}{did_you_mean(task, known)}."
 
 
 def _results_topics(file: Path) -> frozenset[str]:

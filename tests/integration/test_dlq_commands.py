@@ -88,12 +88,6 @@ def test_show_tells_what_was_wrong_and_the_request_as_it_came(llm_stream: Comman
         assert told in ran.stdout
 
 
-def test_a_code_that_is_nearly_one_is_told_and_one_that_may_be_a_tasks_own_is_not(llm_stream: CommandLine):
-    assert "did you mean placeholder?" in llm_stream("dlq", "list", "--code", "placeholdr").stderr
-    assert "did you mean" not in llm_stream("dlq", "list", "--code", "iban_of_ours").stderr
-    assert "did you mean" not in llm_stream("dlq", "list", "--code", "validate/empty").stderr
-
-
 def test_show_gives_undecodable_bytes_as_base64(llm_stream: CommandLine):
     settings = llm_stream.settings
     produce(settings.kafka.bootstrap_servers, settings.topics.dlq, [Unsent(b"\xff\xfe", partition=0)])
