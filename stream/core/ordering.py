@@ -52,12 +52,12 @@ class Lanes(Generic[T]):
         """Put a ready request at the end of its pool's queue."""
         self._lanes.setdefault(pool, deque()).append(item)
 
-    def take(self, pool: str) -> T | None:
-        """The request that is longest in the pool's queue, taken out; None if there is none."""
+    def take(self, pool: str, *, newest: bool = False) -> T | None:
+        """The request that is longest in the pool's queue, or shortest, taken out; None if there is none."""
         lane = self._lanes.get(pool)
         if not lane:
             return None
-        item = lane.popleft()
+        item = lane.pop() if newest else lane.popleft()
         if lane:
             self._lanes[pool] = self._lanes.pop(pool)
         else:

@@ -163,6 +163,11 @@ class Slot(Protocol):
         """Give the slot back; does nothing if it isn't held."""
         ...
 
+    def step_aside(self) -> None:
+        """Give it back, and keep nobody from starting until it is acquired again: what the provider refuses to this
+        request alone is tried again later."""
+        ...
+
 
 class FreeSlot:
     """A slot where there is no limit to calls in the air (`try`, tests)."""
@@ -170,6 +175,8 @@ class FreeSlot:
     async def acquire(self) -> None: ...
 
     def release(self) -> None: ...
+
+    def step_aside(self) -> None: ...
 
 
 FREE_SLOT = FreeSlot()

@@ -1,7 +1,8 @@
 """Starts requests: as many as there are slots, pool by pool, only where the gate has room.
 
-Promises: a request that waits holds no task, no thread and no slot; within a pool the longest waiting starts first; no
-pool starves another; nothing starts while too many outcomes wait for their commit.
+Promises: a request that waits holds no task, no thread and no slot; within a pool the longest waiting starts first, but
+at a shut gate every second one is the newest; no pool starves another; requests that the provider refuses keep no
+others from starting; nothing starts while too many outcomes wait for their commit.
 """
 
 import asyncio
@@ -17,13 +18,14 @@ from stream.kafka.slots import HeldSlot, Slots
 MAX_PARKED = 2
 MIN_PARKED = 64
 """So many times `max_in_flight` requests of one pool may be started, in the air or waiting inside, at most, or 64: with
-few slots, a few that fail and back off must leave room for others, who are their witnesses. At a shut gate those that
-were refused don't count."""
+few slots, a few that fail and back off must leave room for others, who are their witnesses. Those that were refused
+don't count, neither at a shut gate nor while they stand aside: what is read bounds them."""
 
 
 PROBERS = 2
 """How many requests that were not refused yet wait at a shut gate to probe it: with two, one request that always fails
-can't be every probe, and those that were refused, however many, keep nobody out who may get through."""
+can't be every probe, and those that were refused, however many, keep nobody out who may get through. They are taken
+from both ends of the queue in turn: what somebody sent in one go, and is refused, must not be every probe for hours."""
 
 
 class Admission(Protocol):
@@ -65,6 +67,7 @@ class Scheduler:
         self._started = 0
         self._started_of: Counter[str] = Counter()
         self._pumping = False
+        self._newest_next = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -111,12 +114,20 @@ class Scheduler:
                 if pool not in rooms:
                     rooms[pool], wait_s = self._room(pool)
                     opens_in_s = min(opens_in_s, wait_s)
-                if rooms[pool] >= 1 and self._may_start_one() and (item := self._lanes.take(pool)):
+                if rooms[pool] >= 1 and self._may_start_one() and (item := self._take(pool)):
                     rooms[pool] -= 1
                     progress = True
                     self._start(item, pool)
         if opens_in_s < math.inf:
             self._pump_in(opens_in_s)
+
+    def _take(self, pool: str) -> Item | None:
+        provider, model = self._routes[pool]
+        admission = self._admissions.get(provider)
+        if admission is None or admission.view(model).open:
+            return self._lanes.take(pool)
+        self._newest_next = not self._newest_next
+        return self._lanes.take(pool, newest=not self._newest_next)
 
     def _may_start_one(self) -> bool:
         return self.slots.free > 0 and self._may_start()
@@ -125,7 +136,8 @@ class Scheduler:
         """How many of a pool may start, and in how many seconds time alone makes room (inf: it has, or none does)."""
         provider, model = self._routes[pool]
         admission = self._admissions.get(provider)
-        unstarted = max(MIN_PARKED, MAX_PARKED * self.slots.limit) - self._started_of[pool]
+        started = self._started_of[pool] - self.slots.aside[pool]
+        unstarted = max(MIN_PARKED, MAX_PARKED * self.slots.limit) - started
         if admission is None:
             return unstarted, math.inf
         view = admission.view(model)
@@ -144,7 +156,7 @@ class Scheduler:
         partition.leaves(item)
         self._started += 1
         self._started_of[pool] += 1
-        slot = self.slots.taken()
+        slot = self.slots.taken(pool)
         task = asyncio.create_task(self._run(item, slot))
         partition.running[item.record.offset] = (task, slot)
         task.add_done_callback(lambda task: self._ended(item, slot, pool, task))
@@ -160,7 +172,7 @@ class Scheduler:
         self._started -= 1
         self._started_of[pool] -= 1
         item.partition.running.pop(item.record.offset, None)
-        slot.release()
+        slot.end()
         self.pump()  # one that waited inside held no slot to give back, but at its gate there is room for another now
 
     def _pump_in(self, delay_s: float) -> None:

@@ -1,7 +1,7 @@
 """How many calls may be in the air, over all providers: a request holds a slot only while its call is out."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 
@@ -14,6 +14,8 @@ class Slots:
     def __init__(self, limit: int, on_free: Callable[[], None]) -> None:
         self.limit = limit
         self.used = 0
+        self.aside: Counter[str] = Counter()
+        """By pool, how many requests stepped aside."""
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._on_free = on_free
 
@@ -22,10 +24,10 @@ class Slots:
         """Slots that a newcomer may take."""
         return self.limit - self.used - len(self._waiters)
 
-    def taken(self) -> "HeldSlot":
-        """A slot, taken at once. Only to be called while `free` is above 0."""
+    def taken(self, pool: str = "") -> "HeldSlot":
+        """A slot, taken at once for a request of a pool. Only to be called while `free` is above 0."""
         self.used += 1
-        return HeldSlot(self)
+        return HeldSlot(self, pool)
 
     async def wait(self) -> None:
         """Take a slot as soon as there is one, first come first served."""
@@ -57,10 +59,12 @@ class Slots:
 class HeldSlot:
     """One request's hold on a slot (`core.records.Slot`)."""
 
-    __slots__ = ("_slots", "held")
+    __slots__ = ("_aside", "_pool", "_slots", "held")
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots, pool: str) -> None:
         self._slots = slots
+        self._pool = pool
+        self._aside = False
         self.held = True
 
     async def acquire(self) -> None:
@@ -68,9 +72,27 @@ class HeldSlot:
         if not self.held:
             await self._slots.wait()
             self.held = True
+        self._come_back()
 
     def release(self) -> None:
         """Give the slot back, if one is held."""
         if self.held:
             self.held = False
             self._slots.give()
+
+    def step_aside(self) -> None:
+        """Give it back, and don't count as started until it is acquired again."""
+        if not self._aside:
+            self._aside = True
+            self._slots.aside[self._pool] += 1
+        self.release()
+
+    def end(self) -> None:
+        """Its request is over."""
+        self._come_back()
+        self.release()
+
+    def _come_back(self) -> None:
+        if self._aside:
+            self._aside = False
+            self._slots.aside[self._pool] -= 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stream.core.errors import AttemptsExhausted, ErrorClass, ProviderError
 from stream.core.ports import Provider
 from stream.core.records import Completion, ModelCall
-from stream.resilience.backoff import Rand, backoff_s
+from stream.resilience.backoff import Rand, alone_s, backoff_s
 
 _GATE_WAITS = frozenset({ErrorClass.ACCOUNT, ErrorClass.UNKNOWN_MODEL, ErrorClass.RATE_LIMITED})
 _RAISED_AT_ONCE = frozenset({ErrorClass.ACCOUNT, ErrorClass.UNKNOWN_MODEL})
@@ -49,7 +49,7 @@ class Retrying:
 
     async def complete(self, call: ModelCall) -> Completion:
         """One completion. Raises AttemptsExhausted, or the ProviderError that no retry can cure."""
-        tries = ambiguous = refusals = 0
+        tries = ambiguous = refusals = refused_alone = 0
         while True:
             try:
                 completion = await self._inner.complete(call)
@@ -63,7 +63,12 @@ class Retrying:
                 ambiguous += failure.error_class is ErrorClass.AMBIGUOUS
                 refusals += failure.error_class in _GATE_WAITS
                 self._give_up_at_the_limit(failure, call.tally.attempts, ambiguous, refusals)
-            wait_s = self._wait_s(failure, tries, alone=failure.may_be_own and call.tally.refused_alone)
+            if self._policy.patient and failure.may_be_own and call.tally.refused_alone:
+                call.slot.step_aside()
+                await self._sleep(alone_s(refused_alone, self._rand))
+                refused_alone += 1
+                continue
+            wait_s = self._wait_s(failure, tries)
             tries += 1
             if wait_s > 0:
                 call.slot.release()
@@ -99,13 +104,10 @@ class Retrying:
                 answered=failure.answered,
             ) from failure
 
-    def _wait_s(self, failure: ProviderError, tries: int, *, alone: bool) -> float:
-        """How long to sleep before the next try; 0 where the gate does the waiting.
-
-        alone: it is refused while others get through: it shuts no gate that would make it wait.
-        """
+    def _wait_s(self, failure: ProviderError, tries: int) -> float:
+        """How long to sleep before the next try; 0 where the gate does the waiting."""
         patient = self._policy.patient
-        if patient and failure.error_class in _GATE_WAITS and not alone:
+        if patient and failure.error_class in _GATE_WAITS:
             return 0.0
         wait_s = backoff_s(tries, self._rand, failure.retry_after_s)
         if not patient and wait_s > self._policy.longest_wait_s:

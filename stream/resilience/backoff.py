@@ -11,7 +11,9 @@ Rand = Callable[[], float]
 
 BASE_S = 0.5
 CAP_S = 30.0
+ALONE_CAP_S = 900.0
 _TRIES_TO_CAP = 6
+_ALONE_TRIES_TO_CAP = 10
 
 
 def backoff_s(tries: int, rand: Rand, retry_after_s: float | None = None) -> float:
@@ -22,6 +24,15 @@ def backoff_s(tries: int, rand: Rand, retry_after_s: float | None = None) -> flo
     if retry_after_s is not None:
         return asked_for_s(retry_after_s, rand)
     return rand() * min(CAP_S, BASE_S * 2.0 ** min(tries, _TRIES_TO_CAP))
+
+
+def alone_s(tries: int, rand: Rand) -> float:
+    """Seconds until a request that is refused while others get through is tried again: half to all of 1 s, 2 s, 4 s,
+    up to 15 minutes. It shuts no gate that would make it wait.
+
+    tries: how many such refusals came before this one.
+    """
+    return (0.5 + 0.5 * rand()) * min(ALONE_CAP_S, 2.0 ** min(tries, _ALONE_TRIES_TO_CAP))
 
 
 def asked_for_s(retry_after_s: float, rand: Rand) -> float:

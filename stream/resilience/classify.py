@@ -25,7 +25,33 @@ _MONEY = (
     "billing_hard_limit_reached",
     "billing_not_active",
 )
-_MONEY_PHRASES = ("credit", "quota", "billing", "balance", "spend", "usage limit", "payment")
+_MONEY_PHRASES = (
+    "credit",
+    "quota",
+    "billing",
+    "balance",
+    "spend",
+    "usage limit",
+    "payment",
+    "budget",
+    "limit exceeded",
+)
+_KEY_PHRASES = (
+    "api key not valid",
+    "invalid api key",
+    "incorrect api key",
+    "api key expired",
+    "expired api key",
+    "organization has been disabled",
+    "organization has been restricted",
+    "account has been deactivated",
+    "account is not active",
+    "location is not supported",
+    "budget has been exceeded",
+    "api version not supported",
+    "unsupported api version",
+)
+_MODEL_PHRASES = ("decommissioned", "invalid model name", "invalid model id", "not a valid model", "invalid model:")
 _MAY_BE_OWN_STATUSES = frozenset({400, 403})
 _TOO_LARGE = "request too large"
 _ASKED = re.compile(r"limit:?\s*([\d,]{1,15})\b.{0,60}?\brequested:?\s*([\d,]{1,15})\b")
@@ -79,8 +105,11 @@ ROWS: tuple[Row, ...] = (
     Row(ErrorClass.ACCOUNT, statuses={401, 402, 403}),
     # Anthropic tells these two in an ordinary `invalid_request_error`.
     Row(ErrorClass.ACCOUNT, statuses={400}, phrases=("usage limits", "credit balance is too low")),
-    # Gateways in front of a model tell a wrong key so.
-    Row(ErrorClass.ACCOUNT, statuses={400}, phrases=("api key not valid", "invalid api key", "incorrect api key")),
+    # What else is told to everybody in the words of a bad request: it would empty the topic into the DLQ.
+    Row(ErrorClass.ACCOUNT, statuses={400}, phrases=_KEY_PHRASES),
+    Row(ErrorClass.ACCOUNT, statuses={400}, words=("organization_restricted", "account_deactivated")),
+    Row(ErrorClass.UNKNOWN_MODEL, statuses={400}, words=("model_decommissioned", "invalid_model", "unsupported_model")),
+    Row(ErrorClass.UNKNOWN_MODEL, statuses={400}, phrases=_MODEL_PHRASES),
     # A wrong `base_url` or deployment must pause the flow, not empty it into the DLQ, whatever words it is told in.
     Row(ErrorClass.UNKNOWN_MODEL, statuses=_NOTHING_HERE),
     Row(ErrorClass.RATE_LIMITED, statuses={429}),

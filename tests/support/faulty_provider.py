@@ -79,6 +79,9 @@ class SemaphoreSlot:
             self._held = False
             self._slots.release()
 
+    def step_aside(self) -> None:
+        self.release()
+
 
 def model_call(request_id: str, *, model: str = "m", slot: Slot = FREE_SLOT) -> ModelCall:
     """A call with nothing special about it."""

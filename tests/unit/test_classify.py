@@ -192,3 +192,29 @@ def test_no_row_stands_behind_one_that_always_answers_first(row: object) -> None
         next((r for r in ROWS if r.applies(status, (word,) if word else (), phrase)), None) is row
         for status, word, phrase in candidates
     )
+
+
+@pytest.mark.parametrize(
+    ("error_class", "error_type", "error_code", "message"),
+    [
+        (C.ACCOUNT, "invalid_request_error", None, "This organization has been disabled."),
+        (C.ACCOUNT, "INVALID_ARGUMENT", None, "API key expired. Please renew the API key."),
+        (C.ACCOUNT, "FAILED_PRECONDITION", None, "User location is not supported for the API use."),
+        (C.ACCOUNT, "invalid_request_error", "organization_restricted", "Please reach out to support."),
+        (C.ACCOUNT, "invalid_request_error", "account_deactivated", "The account has been closed."),
+        (C.ACCOUNT, "budget_exceeded", "400", "Budget has been exceeded! Current cost: 10.1, Max budget: 10.0"),
+        (C.ACCOUNT, "BadRequest", None, "API version not supported"),
+        (C.UNKNOWN_MODEL, "invalid_request_error", "model_decommissioned", "It is no longer supported."),
+        (C.UNKNOWN_MODEL, None, "400", "Invalid model name passed in model=foo."),
+        (C.UNKNOWN_MODEL, None, "400", "foo/bar is not a valid model ID"),
+    ],
+)
+def test_what_everybody_is_told_in_the_words_of_a_bad_request_pauses_and_dead_letters_nothing(
+    error_class: C, error_type: str | None, error_code: str | None, message: str
+) -> None:
+    assert classify(400, error_type, error_code, message) is error_class
+
+
+def test_a_spent_budget_is_never_one_requests_own() -> None:
+    assert not may_be_own(C.ACCOUNT, 400, "budget_exceeded", None, "Budget has been exceeded! Max budget: 10.0")
+    assert not may_be_own(C.ACCOUNT, 403, None, None, "Key limit exceeded (monthly limit).")

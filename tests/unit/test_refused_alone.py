@@ -97,6 +97,45 @@ def test_refused_requests_one_in_a_hundred_hold_up_nobody() -> None:
     assert all(int(name[1:]) % 100 == 7 for name in day.dead)
 
 
+@pytest.mark.parametrize(
+    ("one_in", "per_s", "max_in_flight", "within_s"), [(10, 10, 16, 60), (12, 20, 16, 350), (20, 30, 32, 60)]
+)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_many_refused_requests_with_few_slots_hold_up_no_other_for_long(
+    one_in: int, per_s: int, max_in_flight: int, within_s: float, seed: int
+) -> None:
+    """They all back off at once, more of them than requests may be started: nobody else would start, as a witness."""
+    chance = Random(seed)
+    bad = {number for number in range(3_000) if chance.random() < 1 / one_in}
+    day = live_through(
+        only(bad.__contains__, blocked),
+        requests=3_000,
+        per_s=per_s,
+        max_in_flight=max_in_flight,
+        seed=seed,
+        until_s=3_000 / per_s + within_s,
+    )
+    assert len(day.served_s) == 3_000 - len(bad)
+    assert {int(name[1:]) for name in day.dead} <= bad
+
+
+@pytest.mark.parametrize("refused_in_a_row", [6, 20, 40])
+def test_refused_requests_one_after_the_other_keep_others_from_probing_for_minutes_at_most(
+    refused_in_a_row: int,
+) -> None:
+    day = live_through(
+        only(lambda number: 500 <= number < 500 + refused_in_a_row, blocked), requests=2_000, per_s=10, until_s=2_000
+    )
+    waited_s = [at_s - int(name[1:]) / 10 for name, at_s in day.served_s.items()]
+    assert len(day.served_s) == 2_000 - refused_in_a_row
+    assert max(waited_s) <= 10 + 5 * refused_in_a_row
+
+
+def test_one_refused_alone_on_a_topic_gone_quiet_is_tried_less_and_less() -> None:
+    day = live_through(only(lambda number: number == 70, blocked), requests=100, max_in_flight=16, until_s=24 * HOUR_S)
+    assert day.calls("r70") <= 150
+
+
 @pytest.mark.parametrize("fault", [blocked, forbidden, not_found, unknown_key, no_credit])
 @pytest.mark.parametrize(
     ("per_s", "requests", "max_in_flight"), [(2, 7_500, 64), (0.5, 2_000, 8), (1 / 20, 220, 4), (1 / 300, 40, 1)]

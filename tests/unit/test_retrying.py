@@ -112,7 +112,7 @@ async def test_a_request_that_is_refused_alone_backs_off_as_no_gate_makes_it_wai
     run = Run(*[refused_alone(E.ACCOUNT)] * 3)
     run.call.tally.refused_alone = True
     await run.end()
-    assert run.sleeps == [0.25, 0.5, 1]
+    assert run.sleeps == [0.75, 1.5, 3]
 
 
 async def test_an_overload_consumes_no_attempt_and_backs_off() -> None:

@@ -97,7 +97,7 @@ def test_there_are_never_more_than_the_limit_and_none_is_lost(
         async def live(comes: int, works: int, waits: int) -> None:
             nonlocal most
             await asyncio.sleep(comes)
-            slot = HeldSlot(slots)
+            slot = HeldSlot(slots, "")
             slot.held = False
             try:
                 for _ in range(2):
@@ -120,3 +120,16 @@ def test_there_are_never_more_than_the_limit_and_none_is_lost(
         assert slots.free == limit
 
     run_virtual(main())
+
+
+async def test_one_that_stands_aside_gives_its_slot_back_and_is_counted_until_it_works_again_or_ends() -> None:
+    slots = Slots(2, nobody)
+    back, over = slots.taken("pool"), slots.taken("pool")
+    for slot in (back, over, over):
+        slot.step_aside()
+    assert (slots.free, slots.aside["pool"]) == (2, 2)
+    await back.acquire()
+    assert (slots.free, slots.aside["pool"]) == (1, 1)
+    for slot in (back, over):
+        slot.end()
+    assert (slots.free, slots.aside["pool"]) == (2, 0)
