@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from stream.cli import dlq_texts, output
-from stream.cli.invocation import loaded_settings
 from stream.cli.task_folders import results_topics, unknown_task
+from stream.cli.waiting import kafka_settings
 from stream.cli.when import now_ms, start_from
 from stream.codecs.cloudevents import time_ms
 from stream.core import headers as names
@@ -41,7 +41,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Show the dead letters, newest first."""
-    settings = loaded_settings(ctx).settings
+    settings = kafka_settings(ctx)
     if stage is not None and stage not in CODES:
         raise typer.BadParameter(f"there is no stage {stage!r}{did_you_mean(stage, CODES)}", param_hint="--stage")
     _refuse_unknown_code(code)
@@ -63,7 +63,7 @@ def list_(
 @app.command()
 def show(ctx: typer.Context, dead_letter_id: Id, as_json: Json = False) -> None:
     """Show everything about one dead letter: what was wrong, what it cost, the request as it came."""
-    settings = loaded_settings(ctx).settings
+    settings = kafka_settings(ctx)
     letter = letters.by_id(settings, _checked(dead_letter_id))
     replays = Replays.read(settings).of(letter)
     if as_json:
@@ -93,7 +93,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Send a dead letter again: a new request with the same id. Exit 1 when it is refused."""
-    settings = loaded_settings(ctx).settings
+    settings = kafka_settings(ctx)
     letter = letters.by_id(settings, _checked(dead_letter_id))
     _warn_if_expired(letter)
     done = replaying.replay(

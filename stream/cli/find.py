@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from stream.cli import layout, output
-from stream.cli.invocation import loaded_settings
 from stream.cli.task_folders import results_topics
+from stream.cli.waiting import kafka_settings
 from stream.cli.when import now_ms, start_from
 from stream.codecs.cloudevents import time_text
 from stream.core.counting import counted
@@ -35,7 +35,7 @@ def find(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Show everything about one request id: request, calls, result, dead letter, decisions, audit copy."""
-    settings = loaded_settings(ctx).settings
+    settings = kafka_settings(ctx)
     start = start_from(from_, now_ms())
     trace = finding.find(settings, request_id, start, results_topics(settings))
     if as_json:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from stream.cli import output, partitions
-from stream.cli.invocation import loaded_settings
 from stream.cli.moments import duration
 from stream.cli.partitions import Row
+from stream.cli.waiting import kafka_settings
 from stream.core.counting import counted
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def lag(
     """Show how many requests are unfinished, by partition: asked of the broker alone, so every worker may be dead."""
     from stream.kafka.accounting.lag import lag as measured
 
-    settings = loaded_settings(ctx).settings
+    settings = kafka_settings(ctx)
     found = measured(settings)
     if as_json:
         output.emit_json(as_object(found, settings.kafka.group_id))

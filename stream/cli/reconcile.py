@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stream.cli import output
-from stream.cli.invocation import loaded_settings
+from stream.cli.waiting import kafka_settings
 
 if TYPE_CHECKING:
     from stream.cli.accounts_in_words import Line
@@ -39,7 +39,7 @@ def reconcile(
     from stream.kafka.accounting.reconcile import Question
     from stream.kafka.accounting.reconcile import reconcile as check
 
-    settings = loaded_settings(ctx).settings
+    settings = kafka_settings(ctx)
     now_ms = current_ms()
     from_ms = moment_ms(since, now_ms) if since else None
     to_ms = moment_ms(until, now_ms) if until else None

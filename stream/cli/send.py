@@ -16,8 +16,8 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from stream.cli import output
-from stream.cli.invocation import loaded_settings
 from stream.cli.task_folders import results_topics_by_task
+from stream.cli.waiting import kafka_settings
 from stream.cli.when import now_ms
 from stream.codecs.strict_json import parse
 from stream.core.counting import counted
@@ -48,7 +48,7 @@ def send(
     as_json: Annotated[bool, typer.Option("--json", help="Ids and coordinates of all requests on stdout.")] = False,
 ) -> None:
     """Publish requests. A JSON line is the task's Input, or {"id", "key", "input"}; nothing is sent if one is wrong."""
-    settings = loaded_settings(ctx).settings
+    settings = kafka_settings(ctx)
     if not force:
         _refuse_unknown_task(task, settings)
     topic = _requests_topic(topic, settings)

@@ -1,6 +1,6 @@
 """`llm-stream tail`: decoded records as JSON lines; for a person at a terminal, indented."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import Annotated, Literal, get_args
@@ -8,13 +8,14 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from stream.cli import output
-from stream.cli.invocation import loaded_settings
 from stream.cli.task_folders import results_topics, unknown_task
+from stream.cli.waiting import kafka_settings
 from stream.cli.when import now_ms, start_from
 from stream.core.errors import ConfigError
 from stream.core.records import Record
 from stream.core.spelling import did_you_mean
 from stream.kafka import lines, reading
+from stream.kafka.reading import Span
 from stream.settings import Settings
 
 Kind = Literal["requests", "results", "dlq", "audit", "decisions"]
@@ -44,14 +45,17 @@ def tail(
 ) -> None:
     """Show decoded records as JSON lines (at a terminal: indented)."""
     wanted = _kind(kind)
-    settings = loaded_settings(ctx).settings
+    settings = kafka_settings(ctx)
     start = start_from(from_ or ("latest" if follow else "earliest"), now_ms())
     spans = reading.spans(settings, _topics(wanted, settings), start)
     if doubt := unknown_task(task, settings):
         output.noted(doubt)
+    shown = 0
     with closing(reading.read(settings, spans, follow=follow)) as records:
-        for number, record in enumerate(islice(_about(wanted, records, task), limit)):
-            output.emit_record(lines.as_line(record), first=number == 0)
+        for shown, record in enumerate(islice(_about(wanted, records, task), limit), start=1):
+            output.emit_record(lines.as_line(record), first=shown == 1)
+    if not shown:
+        output.say(_nothing(spans, task, from_))
 
 
 def _kind(word: str) -> Kind:
@@ -61,6 +65,16 @@ def _kind(word: str) -> Kind:
     if word == "signals":
         raise ConfigError("Windowed signals are not in this version: there is no topic of them to read.")
     raise typer.BadParameter(f"there is no kind {word!r}{did_you_mean(word, KINDS)}", param_hint="KIND")
+
+
+def _nothing(spans: Sequence[Span], task: str | None, from_: str | None) -> str:
+    """Why nothing was shown, so that an empty screen doesn't look like a fault."""
+    topics = list(dict.fromkeys(span.topic for span in spans))
+    if not any(span.end for span in spans):
+        return f"{', '.join(topics)} {'holds' if len(topics) == 1 else 'hold'} nothing yet"
+    about = "" if task is None else f" about {task}"
+    since = "" if from_ is None else f" from {from_} on"
+    return f"{', '.join(topics)}: no records{about}{since}"
 
 
 def _topics(kind: Kind, settings: Settings) -> list[str]:

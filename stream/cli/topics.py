@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from stream.cli import layout, output
-from stream.cli.invocation import loaded_settings
 from stream.cli.task_folders import results_topics
+from stream.cli.waiting import kafka_settings
 from stream.core.counting import counted
 from stream.kafka import admin, topics
 from stream.kafka.topic_texts import kafka_topics_commands, strimzi_yaml
@@ -33,7 +33,7 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make the topics that are missing. Those that are there are left as they are, but for --apply."""
-    settings = loaded_settings(ctx).settings
+    settings = kafka_settings(ctx)
     own = results_topics(settings)
     if print_only:
         _show(settings, topics.wanted(settings, PRODUCTION_BROKERS, own), as_json=as_json)
@@ -54,7 +54,7 @@ def create(
 @app.command()
 def check(ctx: typer.Context, as_json: Json = False) -> None:
     """Compare the topics and brokers with what is needed; exit 1 when something is wrong."""
-    settings = loaded_settings(ctx).settings
+    settings = kafka_settings(ctx)
     rows, topology = _compared(settings, results_topics(settings))
     transactional = settings.worker.delivery == "exactly_once"
     found = topics.findings(rows, topology, transactional=transactional)

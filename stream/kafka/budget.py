@@ -1,5 +1,6 @@
 """How much a worker may do before it stops by itself: careful first runs (`--limit`, `--max-cost-usd`)."""
 
+from stream.core.counting import counted
 from stream.core.outcomes import Completed, Outcome
 
 _BLIND = 2
@@ -43,7 +44,7 @@ class Budget:
         """Why it is used up, for a person; empty if it isn't."""
         if not self.may_spend:
             return f"--max-cost-usd: ${self.spent_micro_usd / 1_000_000:.6f} spent"
-        return f"--limit: {self._begun} requests" if self.used_up else ""
+        return f"--limit: {counted(self._begun, 'request')}" if self.used_up else ""
 
     def begin(self) -> bool:
         """Whether one more request may begin; it is counted if so."""

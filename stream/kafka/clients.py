@@ -23,9 +23,16 @@ BROKER_WAIT_S = 10.0
 _ASK_AGAIN_S = (0.5, 0.5, 1.0, 2.0)
 """How long the first questions for metadata wait, so that a broker which turns us away is heard soon."""
 
+_SAID_AFTER_S = 1.9
+"""When somebody who waits for a broker should be told so: as the third question ends, which a clock may call 1.99 s."""
+
 _QUIET = logging.getLogger("llm_stream.librdkafka")
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
+WAITING = logging.getLogger("llm_stream.waiting")
+"""Told once by a `metadata` that has waited for two seconds. Only commands for people listen (`cli.waiting`)."""
+for _logger in (_QUIET, WAITING):
+    _logger.addHandler(logging.NullHandler())
+    _logger.propagate = False
+WAITING.setLevel(logging.INFO)
 
 
 def connection(settings: Settings, **tunable: Any) -> dict[str, Any]:
@@ -171,7 +178,8 @@ def metadata(client: Any, timeout_s: float = BROKER_WAIT_S, topic: str | None = 
     client: as made here. topic: None for all topics.
     """
     asked = {} if topic is None else {"topic": topic}
-    give_up_s = time.monotonic() + timeout_s
+    begun_s = time.monotonic()
+    give_up_s, said = begun_s + timeout_s, False
     # Events are heard in `poll`, which of a consumer that reads something would take a record away.
     reads = isinstance(client, Consumer) and bool(client.assignment())
     for wait_s in (timeout_s,) if reads else (*_ASK_AGAIN_S, timeout_s):
@@ -184,6 +192,9 @@ def metadata(client: Any, timeout_s: float = BROKER_WAIT_S, topic: str | None = 
             gave_up_early = time.monotonic() - started_s < this_s * 0.9
             if this_s >= left_s or gave_up_early or _heard(client).answered:
                 raise no_answer(client, error) from error
+            if not said and time.monotonic() - begun_s > _SAID_AFTER_S:
+                WAITING.info("waiting for Kafka at %s", client.last_words.servers)
+                said = True
         else:
             (client.last_words if reads else _heard(client)).forget()
             return found

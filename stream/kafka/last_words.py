@@ -196,6 +196,11 @@ class LastWords:
         self._heard.clear()
 
     @property
+    def servers(self) -> str:
+        """Where the client looks for brokers."""
+        return self._names["servers"]
+
+    @property
     def answered(self) -> bool:
         """Whether a broker was there and turned us away, so that waiting is of no use."""
         return any(kind.answered for kind in list(self._heard))

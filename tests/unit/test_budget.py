@@ -19,6 +19,16 @@ def test_no_more_requests_begin_than_the_limit() -> None:
     assert budget.may_spend
 
 
+def test_one_request_is_not_said_in_the_plural() -> None:
+    said = []
+    for limit in (1, 2):
+        budget = Budget(limit=limit)
+        while budget.begin():
+            pass
+        said.append(budget.used_up_because)
+    assert said == ["--limit: 1 request", "--limit: 2 requests"]
+
+
 def test_what_dead_letters_cost_counts_too() -> None:
     budget = Budget(max_cost_usd=0.0001)
     budget.finished(completed(cost=Cost(calls=1, micro_usd=60)))
