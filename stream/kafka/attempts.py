@@ -24,24 +24,32 @@ class Parcel:
 
 @dataclass(slots=True, eq=False)
 class Settled:
-    """A settled outcome that isn't visible yet."""
+    """A settled outcome that isn't visible yet.
+
+    refused_alone: whether the broker refused it, and it alone, before.
+    """
 
     partition: Partition
     record: Record
     parcel: Parcel
     size: int
+    refused_alone: bool = False
 
     @property
     def topic(self) -> str:
         """Where the outcome itself goes (not its audit copy)."""
         return self.parcel.records[0].topic if self.parcel.records else ""
 
-    def drop_copy(self) -> bool:
-        """Publish it without its audit copy; whether it had one."""
+    @property
+    def has_copy(self) -> bool:
+        """Whether an audit copy is to be published with it."""
+        return len(self.parcel.records) > 1 and not self.parcel.published
+
+    def drop_copy(self) -> None:
+        """Publish it without its audit copy, if it has one."""
         records = self.parcel.records
         self.parcel.records = records[:1]
         self.size -= sum(copy.size_bytes for copy in records[1:])
-        return len(records) > 1
 
 
 @dataclass(frozen=True, slots=True)

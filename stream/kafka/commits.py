@@ -80,10 +80,13 @@ class Commits:
         self._advanced: set[Partition] = set()
         self._open: _Batch | None = None
         self._wake = asyncio.Event()
-        self._refusals = Refusals(self._live, self._wake.set, self._tell_room, watch)
+        self._refusals = Refusals(self._live, self._wake.set, self._wait_again, self._tell_room, watch)
         self._copies = Copies(watch, lambda: asyncio.get_running_loop().time())
         self._moved = asyncio.Condition()
         self._waiting_bytes = 0
+        self._spared = 0
+        """How many of the oldest were in an attempt that was refused for others' sake. They go without newcomers, of
+        which one may be refused again."""
         self._said_full = False
         self._cut_s = 0.0
 
@@ -149,7 +152,9 @@ class Commits:
                 await asyncio.sleep(_RETRY_S[min(failures, len(_RETRY_S)) - 1])
 
     async def drained(self, partitions: Sequence[Partition]) -> None:
-        """Wait until every outcome of these partitions is visible, but those the broker refuses."""
+        """Wait until every outcome of these partitions is visible, but those the broker refuses. Those that wait for
+        their topic are tried once more."""
+        self._refusals.try_held(partitions)
         async with self._moved:
             await self._moved.wait_for(lambda: not any(p.uncommitted for p in partitions if self._live(p)))
 
@@ -208,8 +213,9 @@ class Commits:
         chosen: list[Settled] = []
         kept: list[Settled] = []
         size = 0
+        limit, self._spared = self._spared or MAX_OUTCOMES, 0
         for number, settled in enumerate(self._waiting):
-            if len(chosen) >= MAX_OUTCOMES or size >= MAX_BYTES:
+            if len(chosen) >= limit or size >= MAX_BYTES:
                 kept += self._waiting[number:]
                 break
             if suspected and settled.record.key is not None:
@@ -221,11 +227,10 @@ class Commits:
             size += settled.size
         self._waiting = kept
         self._waiting_bytes -= size
-        refusing = self._refusals.refusing_topics()
         for settled in chosen:
-            if settled.topic in refusing:
-                self._refusals.set_aside(settled, "its topic takes nothing at the moment")
-        return [settled for settled in chosen if settled.topic not in refusing]
+            if self._refusals.barred(settled.topic):
+                self._refusals.hold(settled)
+        return [settled for settled in chosen if not self._refusals.barred(settled.topic)]
 
     def _attempt_for(self, batch: _Batch) -> Attempt | None:
         """The attempt; None while we are no member of the group. Metadata first, liveness after (`assignment`)."""
@@ -261,6 +266,7 @@ class Commits:
         elif ending.result is Result.REFUSED:
             self._set_aside(batch, ending)
         else:
+            self._copies.doubt(batch.outcomes)
             self._put_back(batch)
         await self._close()
         return ending
@@ -271,6 +277,7 @@ class Commits:
         try:
             ending = await self._carrier.attempt(attempt)
             while ending.result is Result.UNKNOWN:
+                self._copies.doubt(batch.outcomes)
                 await self._close()
                 ending = await self._carrier.resolve(attempt)
         finally:
@@ -286,7 +293,7 @@ class Commits:
     def _acknowledge(self, batch: _Batch, seconds: float) -> None:
         for settled in batch.outcomes:
             settled.partition.uncommitted -= 1
-            self._refusals.published(settled)
+        self._refusals.published(batch.outcomes)
         for partition, done in batch.maps.items():
             if self._live(partition):
                 self._on_committed(partition, done)
@@ -313,13 +320,23 @@ class Commits:
         refused = [batch.outcomes[index] for index in sorted(ending.refused)]
         batch.outcomes = [s for index, s in enumerate(batch.outcomes) if index not in ending.refused]
         self._put_back(batch)
+        self._spared = self._spared if batch.suspect else len(batch.outcomes)
         self._refusals.bar(ending.refusing_topics)
         doubtful = [settled for settled in refused if settled.topic not in ending.refusing_topics]
         if len(doubtful) > 1:
             self._refusals.suspect(doubtful)
+        elif doubtful:
+            self._refusals.refused_alone(doubtful[0], ending.reason)
         for settled in refused:
-            if len(doubtful) <= 1 or settled.topic in ending.refusing_topics:
-                self._refusals.set_aside(settled, ending.reason)
+            if settled.topic in ending.refusing_topics:
+                self._refusals.hold(settled, ending.reason)
+
+    def _wait_again(self, outcomes: list[Settled]) -> None:
+        """These wait like all others, each in front of what came later in its key."""
+        self._waiting = sorted(outcomes + self._waiting, key=lambda settled: settled.record.offset)
+        self._waiting_bytes += sum(settled.size for settled in outcomes)
+        self._spared = 0
+        self._wake.set()
 
     def _drop_dead(self) -> None:
         """Outcomes of ended epochs are dropped: whoever owns the partition now runs their requests again."""

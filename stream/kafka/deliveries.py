@@ -31,14 +31,18 @@ REFUSALS = _ABOUT_THE_TOPIC | {
 class Deliveries:
     """What became of each outcome's records, as delivery reports tell: by the outcome's index.
 
-    refused: the broker will never take the outcome as it is. copies_refused: so it is with the audit copy. failed: they
-    were not delivered for another reason. refusing_topics: topics of outcomes that take nothing, whatever the record.
+    refused: the broker will never take the outcome as it is. failed: it was not delivered for another reason.
+    refusing_topics: topics of outcomes that take nothing, whatever the record. copies_refused, copies_failed: so it is
+    with audit copies. unanswered: how many outcomes nothing is known of yet. copies_unanswered: whose copies.
     """
 
     def __init__(self) -> None:
         self.refused: dict[int, str] = {}
-        self.copies_refused: dict[int, str] = {}
         self.failed: dict[int, KafkaError] = {}
+        self.copies_refused: dict[int, str] = {}
+        self.copies_failed: dict[int, str] = {}
+        self.unanswered = 0
+        self.copies_unanswered: set[int] = set()
         self.refusing_topics: frozenset[str] = frozenset()
 
     @property
@@ -46,34 +50,52 @@ class Deliveries:
         """Whether anything was, be it a copy."""
         return bool(self.refused or self.copies_refused)
 
-    def report(self, index: int, topic: str, *, copy: bool) -> Callable[[KafkaError | None, Message], None]:
-        """The callback for one record of an outcome."""
+    def report(self, index: int, topic: str, *, copy: bool) -> Callable[[KafkaError | None, Message | None], None]:
+        """The callback for one record of an outcome, which is on its way from now on."""
 
-        def delivered(error: KafkaError | None, _: Message) -> None:
+        def delivered(error: KafkaError | None, _: Message | None) -> None:
+            if copy:
+                self.copies_unanswered.discard(index)
+            else:
+                self.unanswered -= 1
             if error is not None:
                 self.note(index, topic, error, copy=copy)
 
+        if copy:
+            self.copies_unanswered.add(index)
+        else:
+            self.unanswered += 1
         return delivered
 
     def note(self, index: int, topic: str, error: KafkaError, *, copy: bool) -> None:
         """One record of an outcome was not delivered."""
-        if error.code() not in REFUSALS:
-            self.failed[index] = error
-            return
         reason = f"{topic}: {error.str()}"
-        (self.copies_refused if copy else self.refused)[index] = reason
-        if not copy and error.code() in _ABOUT_THE_TOPIC:
-            self.refusing_topics |= {topic}
+        never = error.code() in REFUSALS
+        if copy:
+            (self.copies_refused if never else self.copies_failed)[index] = reason
+        elif never:
+            self.refused[index] = reason
+            if error.code() in _ABOUT_THE_TOPIC:
+                self.refusing_topics |= {topic}
+        else:
+            self.failed[index] = error
+
+    def leave_copies_out(self) -> None:
+        """Outside a transaction: copies that failed, or that nothing was heard of, count as refused."""
+        unheard = dict.fromkeys(self.copies_unanswered, "an audit copy was not acknowledged in time")
+        self.copies_refused = unheard | self.copies_failed | self.copies_refused
 
     def suspect_all(self, parcels: Sequence[Parcel], error: KafkaError) -> None:
         """A topic was refused as the transaction began, before any record was sent, and the answer doesn't say which:
-        each outcome must be tried by itself, without its copy."""
+        the audit copies' first, if there are any; else the outcomes', if that is one; else each must be tried alone."""
         if self.any_refused:
             return
-        for index, parcel in enumerate(parcels):
-            self.refused[index] = error.str()
-            if len(parcel.records) > 1:
-                self.copies_refused[index] = error.str()
+        self.copies_refused = {n: error.str() for n, parcel in enumerate(parcels) if len(parcel.records) > 1}
+        if self.copies_refused:
+            return
+        self.refused = dict.fromkeys(range(len(parcels)), error.str())
+        topics = frozenset(record.topic for parcel in parcels for record in parcel.records)
+        self.refusing_topics = topics if len(topics) == 1 else frozenset()
 
     def reasons(self) -> str:
         """Why the broker refused what it refused, each topic and reason once."""
@@ -109,7 +131,7 @@ def _produce(producer: Producer, record: Outgoing, deliveries: Deliveries, index
         except KafkaException as error:
             if error.args[0].code() not in REFUSALS:
                 raise
-            deliveries.note(index, record.topic, error.args[0], copy=copy)
+            report(error.args[0], None)
             return
         else:
             return

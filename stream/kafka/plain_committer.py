@@ -1,6 +1,8 @@
 """At least once: publishes outcomes, waits until they are acknowledged, then commits the offsets that finish them."""
 
+import dataclasses
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -11,6 +13,8 @@ from stream.kafka.failpoints import reach
 from stream.kafka.member_commits import Commit
 
 _CLOSE_S = 5.0
+COPIES_WAIT_S = 5.0
+"""How long audit copies are waited for when their outcomes are acknowledged."""
 LONGEST_SILENCE_S = 40.0
 """The worker waits for a commit for 30 s at most."""
 
@@ -52,22 +56,18 @@ class PlainCommitter:
             if not deliveries.refused:
                 self._commit(attempt.offsets)
         except KafkaException as error:
-            return Ending(Result.ABORTED, error.args[0].str())
-        if not deliveries.refused:
+            ending = Ending(Result.ABORTED, error.args[0].str())
+        else:
+            ending = deliveries.refusal() if deliveries.refused else Ending(Result.COMMITTED, deliveries.reasons())
+        if ending.result is Result.COMMITTED:
             reach("committed")
-        if not deliveries.any_refused:
-            return Ending(Result.COMMITTED)
         places = {id(parcel): index for index, parcel in enumerate(attempt.parcels)}
 
         def places_of(indices: Iterable[int]) -> frozenset[int]:
             return frozenset(places[id(fresh[index])] for index in indices)
 
-        return Ending(
-            Result.REFUSED if deliveries.refused else Result.COMMITTED,
-            deliveries.reasons(),
-            places_of(deliveries.refused),
-            deliveries.refusing_topics,
-            places_of(deliveries.copies_refused),
+        return dataclasses.replace(
+            ending, refused=places_of(ending.refused), copies_refused=places_of(deliveries.copies_refused)
         )
 
     def resolve(self, attempt: Attempt) -> Ending:
@@ -91,17 +91,27 @@ class PlainCommitter:
         self._producer = None
 
     def _publish(self, parcels: Sequence[Parcel], deliveries: Deliveries) -> None:
-        """Produce and wait for every acknowledgement. Raises KafkaException."""
+        """Produce and wait for every acknowledgement; for those of copies not long. Raises KafkaException."""
         producer = self._producer = self._producer or self._make()
         produce_all(producer, parcels, deliveries)
-        while producer.flush(0.5):
-            self.beats += 1
-            if self._letting_go.is_set():
-                self._producer = None
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+        self._wait(producer, deliveries)
+        deliveries.leave_copies_out()
         for index, parcel in enumerate(parcels):
             parcel.published = index not in deliveries.refused and index not in deliveries.failed
         if deliveries.any_refused or deliveries.failed:
             self._producer = None  # its sequence numbers have a hole
         for error in deliveries.failed.values():
             raise KafkaException(error)
+
+    def _wait(self, producer: Producer, deliveries: Deliveries) -> None:
+        copies_until_s: float | None = None
+        while producer.flush(0.5):
+            self.beats += 1
+            if self._letting_go.is_set():
+                self._producer = None
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
+            if deliveries.unanswered:
+                continue
+            copies_until_s = copies_until_s or time.monotonic() + COPIES_WAIT_S
+            if time.monotonic() >= copies_until_s:
+                return

@@ -22,9 +22,10 @@ ABORTED = Ending(Result.ABORTED, "made so")
 
 
 class ScriptedCommitter:
-    """Ends attempts as told, in turn; well when nothing is left to tell."""
+    """Ends attempts as told, in turn; when nothing is left to tell, as `broker` says, which takes everything."""
 
     def __init__(self) -> None:
+        self.broker: Callable[[Attempt], Ending] = lambda _: COMMITTED
         self.endings: list[Ending] = []
         self.attempts: list[Attempt] = []
         self.resolved: list[Attempt] = []
@@ -38,7 +39,7 @@ class ScriptedCommitter:
 
     def attempt(self, attempt: Attempt) -> Ending:
         self.attempts.append(attempt)
-        return self.endings.pop(0) if self.endings else COMMITTED
+        return self.endings.pop(0) if self.endings else self.broker(attempt)
 
     def resolve(self, attempt: Attempt) -> Ending:
         self.resolved.append(attempt)
@@ -139,11 +140,19 @@ class Bench:
             assert partition.tracker.delivered(offset, 1) is Delivery.RUN
         return partition
 
-    def add(self, partition: Partition, *offsets: int, size: int = 0, audited: bool = False, **of: Any) -> None:
+    def add(
+        self,
+        partition: Partition,
+        *offsets: int,
+        size: int = 0,
+        audited: bool = False,
+        topic: str = "results",
+        **of: Any,
+    ) -> None:
         """Outcomes; each counts as `size` bytes, if given. audited: with an audit copy. of: fields of their records."""
         for offset in offsets:
             source = record(partition=partition.id.partition, offset=offset, leader_epoch=1, **of)
-            outgoing = Outgoing("results", None, str(offset).encode(), ())
+            outgoing = Outgoing(topic, None, str(offset).encode(), ())
             copies = (Outgoing("audit", None, str(offset).encode(), ()),) if audited else ()
             parcel = Parcel((outgoing, *copies))
             size_bytes = sum(each.size_bytes for each in parcel.records)

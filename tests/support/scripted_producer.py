@@ -1,6 +1,6 @@
 """A confluent_kafka.Producer that does what it is told, call by call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError
@@ -10,11 +10,19 @@ REFUSED = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
 
 class ScriptedProducer:
     """Does what it is told: `script` has what each call of a method raises, in turn; None: it goes well. `refuses`:
-    topics whose records come back refused."""
+    topics whose records come back refused. fails: how the records of others come back. silent: topics of whose records
+    nothing is ever heard."""
 
-    def __init__(self, script: dict[str, list[Exception | None]], refuses: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        script: dict[str, list[Exception | None]],
+        refuses: Sequence[str] = (),
+        fails: Mapping[str, KafkaError] | None = None,
+        silent: Sequence[str] = (),
+    ) -> None:
         self._script = script
-        self._refuses = refuses
+        self._errors = {**dict.fromkeys(refuses, REFUSED), **(fails or {})}
+        self._silent = silent
         self._reports: list[tuple[str, Callable[[Any, Any], None]]] = []
         self.calls: list[str] = []
         self.produced: list[str] = []
@@ -46,7 +54,7 @@ class ScriptedProducer:
     def flush(self, timeout_s: float) -> int:
         self._step("flush")
         self._deliver()
-        return self.undelivered
+        return self.undelivered + len(self._reports)
 
     def send_offsets_to_transaction(self, offsets: Any, metadata: bytes, timeout_s: float) -> None:
         self.metadata = metadata
@@ -62,5 +70,6 @@ class ScriptedProducer:
 
     def _deliver(self) -> None:
         for topic, report in self._reports:
-            report(REFUSED if topic in self._refuses else None, None)
-        self._reports.clear()
+            if topic not in self._silent:
+                report(self._errors.get(topic), None)
+        self._reports = [(topic, report) for topic, report in self._reports if topic in self._silent]

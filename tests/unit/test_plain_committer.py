@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from typing import Any
+from unittest.mock import patch
 
 from confluent_kafka import KafkaError
 
+from stream.kafka import plain_committer
 from stream.kafka.attempts import Ending, Result
 from stream.kafka.plain_committer import PlainCommitter
 from tests.support.attempts import HERE, MAP, attempt, trouble
 from tests.support.scripted_producer import ScriptedProducer
+
+TIMED_OUT = KafkaError(KafkaError._MSG_TIMED_OUT)
 
 
 class Bench:
@@ -83,3 +87,46 @@ def test_an_audit_copy_that_is_refused_holds_up_no_offset() -> None:
     ending = bench.committer.attempt(attempt(topics=("results", "dlq"), copied=True))
     assert (ending.result, ending.copies_refused) == (Result.COMMITTED, frozenset({0, 1}))
     assert len(bench.commits) == 1
+
+
+def test_an_audit_copy_that_times_out_holds_up_nothing_and_its_outcome_is_not_published_again() -> None:
+    bench = Bench(ScriptedProducer({}, fails={"audit": TIMED_OUT}), ScriptedProducer({}))
+    copied = attempt(copied=True)
+    ending = bench.committer.attempt(copied)
+    assert (ending.result, ending.copies_refused) == (Result.COMMITTED, frozenset({0}))
+    assert copied.parcels[0].published
+    assert len(bench.commits) == 1
+
+
+def test_an_audit_copy_is_not_waited_for_when_its_outcome_is_acknowledged() -> None:
+    bench = Bench(ScriptedProducer({}, silent=["audit"]), ScriptedProducer({}))
+    with patch.object(plain_committer, "COPIES_WAIT_S", 0.0):
+        ending = bench.committer.attempt(attempt(copied=True))
+    assert (ending.result, ending.copies_refused) == (Result.COMMITTED, frozenset({0}))
+    assert ending.reason == "an audit copy was not acknowledged in time"
+    assert bench.committer.attempt(attempt()).result is Result.COMMITTED
+    assert bench.producers[1].produced == ["results"]  # the first one still has the copy to send
+
+
+def test_an_outcome_is_waited_for_also_when_its_copy_is_acknowledged() -> None:
+    bench = Bench(ScriptedProducer({}, silent=["results"]))
+    bench.committer.let_go()
+    with patch.object(plain_committer, "COPIES_WAIT_S", 0.0):
+        assert bench.committer.attempt(attempt(copied=True)).result is Result.ABORTED
+    assert bench.commits == []
+
+
+def test_a_copy_is_named_though_the_offsets_could_not_be_committed() -> None:
+    refusing = ScriptedProducer({}, refuses=["audit"])
+    bench = Bench(refusing, commit_errors=[trouble(KafkaError.ILLEGAL_GENERATION)])
+    ending = bench.committer.attempt(attempt(copied=True))
+    assert (ending.result, ending.copies_refused) == (Result.ABORTED, frozenset({0}))
+
+
+def test_an_outcome_that_times_out_is_published_again_without_what_was_acknowledged() -> None:
+    failing = ScriptedProducer({}, fails={"dlq": TIMED_OUT})
+    bench = Bench(failing, ScriptedProducer({}))
+    both = attempt(topics=("results", "dlq"))
+    assert bench.committer.attempt(both).result is Result.ABORTED
+    assert bench.committer.attempt(both).result is Result.COMMITTED
+    assert bench.producers[1].produced == ["dlq"]

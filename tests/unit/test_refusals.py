@@ -153,23 +153,61 @@ async def test_a_refused_audit_copy_is_left_out_and_its_outcome_goes_out_in_its_
 
 
 @simulated
-async def test_a_topic_that_is_gone_is_not_tried_record_by_record_and_holds_up_nothing_else() -> None:
+async def test_an_outcome_never_waits_twice_for_its_copy() -> None:
+    """An audit partition without a leader holds up the transaction and its abort: that looks like any trouble."""
     bench = Bench()
-    gone = frozenset({"results"})
-    bench.committer.endings = [Ending(Result.REFUSED, "results: unknown topic", frozenset({0, 1, 2}), gone)]
+    bench.committer.endings = [ABORTED]
     partition = bench.partition()
     async with bench.running():
-        bench.add(partition, 0, 1, 2)
+        bench.add(partition, 0, audited=True)
         await asyncio.sleep(1)
-        bench.add(partition, 3)
-        await asyncio.wait_for(bench.commits.drained([partition]), 5)
-        assert (len(bench.committer.attempts), bench.told.refusals) == (1, [0, 1, 2, 3])
-        assert (bench.commits.waiting, bench.commits.unpublished) == (0, 4)
-        await asyncio.sleep(REFUSED_AGAIN_S + 2)
-    assert sorted(offset for n in range(1, len(bench.committer.attempts)) for offset in bench.published(n)) == [
-        0,
-        1,
-        2,
-        3,
-    ]
-    assert bench.commits.unpublished == 0
+        bench.add(partition, 1, audited=True)
+        await asyncio.sleep(1)
+        assert [len(attempt.parcels[0].records) for attempt in bench.committer.attempts[1:]] == [1, 1]
+        assert bench.told.copies_dropped == 2
+        await asyncio.sleep(COPIES_AGAIN_S)
+        bench.add(partition, 2, audited=True)
+        await asyncio.sleep(1)
+    assert len(bench.committer.attempts[-1].parcels[0].records) == 2
+
+
+@pytest.mark.parametrize("landed", [True, False])
+def test_after_an_attempt_of_unknown_fate_copies_are_left_out(landed: bool) -> None:
+    bench = Bench()
+    bench.committer.endings = [Ending(Result.UNKNOWN, "let go"), COMMITTED if landed else ABORTED]
+
+    async def main() -> None:
+        partition = bench.partition()
+        async with bench.running():
+            bench.add(partition, 0, audited=True)
+            await asyncio.sleep(1)
+            bench.add(partition, 1, audited=True)
+            await asyncio.sleep(1)
+
+    run_virtual(main())
+    assert len(bench.committer.attempts[-1].parcels[0].records) == 1
+    assert bench.told.copies_dropped == (1 if landed else 2)
+
+
+@simulated
+async def test_a_failed_attempt_without_copies_says_nothing_of_them() -> None:
+    bench = Bench()
+    bench.committer.endings = [ABORTED]
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 0)
+        await asyncio.sleep(1)
+        bench.add(partition, 1, audited=True)
+        await asyncio.sleep(1)
+    assert len(bench.committer.attempts[-1].parcels[0].records) == 2
+
+
+@simulated
+async def test_an_outcome_refused_with_its_copy_by_an_answer_that_names_neither_is_tried_without_it_at_once() -> None:
+    bench = Bench()
+    bench.committer.endings = [Ending(Result.REFUSED, "not authorized", copies_refused=frozenset({0}))]
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 0, audited=True)
+        await asyncio.sleep(1)
+    assert (bench.published(), bench.told.refusals, bench.told.copies_dropped) == ([0], [], 1)
