@@ -100,6 +100,7 @@ class Report:
 
 def _settings(ctx: typer.Context, report: Report) -> "tuple[Loaded | None, Path | None]":
     """The settings, None if they are wrong, and the tasks' folder, which may be known all the same."""
+    from stream.cli.config_properties import refused_alone
     from stream.settings import SettingsError
     from stream.settings.load import chosen_file
     from stream.settings.misspelt import unread
@@ -109,7 +110,7 @@ def _settings(ctx: typer.Context, report: Report) -> "tuple[Loaded | None, Path 
     try:
         loaded = loaded_settings(ctx)
     except SettingsError as error:
-        for problem in error.problems:
+        for problem in (*error.problems, *refused_alone(error.properties)):
             report.problem(problem)
         return None, error.tasks_path
     except ConfigError as error:

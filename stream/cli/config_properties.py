@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -21,13 +21,16 @@ _ONE_PROPERTYS = re.compile(r"No such configuration property|Invalid value|.* ou
 
 def properties(loaded: Loaded, problem: Callable[[str], None]) -> None:
     """Tell `problem` a sentence for each property that librdkafka refuses, never with a secret in it."""
-    sentences = list(_refused_alone(loaded)) or list(_refused_together(loaded))
+    values = loaded.settings.kafka.properties
+    given = {name: (value, loaded.source((*PROPERTIES, name))) for name, value in values.items()}
+    sentences = list(refused_alone(given)) or list(_refused_together(loaded))
     for sentence in dict.fromkeys(sentences):
         problem(sentence)
 
 
-def _refused_alone(loaded: Loaded) -> Iterator[str]:
-    for name, value in loaded.settings.kafka.properties.items():
+def refused_alone(given: Mapping[str, tuple[Any, str]]) -> Iterator[str]:
+    """A sentence for each property that librdkafka refuses by itself. given: value and source by name."""
+    for name, (value, source) in given.items():
         plain = value.get_secret_value() if isinstance(value, SecretStr) else value
         try:
             Producer({"log_level": 0, name: plain})
@@ -35,7 +38,7 @@ def _refused_alone(loaded: Loaded) -> Iterator[str]:
             reason = error.args[0].str().strip().rstrip(".")
             if _ONE_PROPERTYS.match(reason):
                 path = (*PROPERTIES, name)
-                yield f"{spelled(path)} ({loaded.source(path)}) {_in_words(name, value, reason)}."
+                yield f"{spelled(path)} ({source}) {_in_words(name, value, reason)}."
 
 
 def _in_words(name: str, value: Any, reason: str) -> str:

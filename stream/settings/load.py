@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
@@ -29,14 +30,22 @@ class SettingsError(ConfigError):
     """The settings can't work.
 
     problems: a sentence each, never with a secret in it. tasks_path: where the tasks are nevertheless, None if unknown.
+    properties: value and source of those for librdkafka that may be set, by name: it may find more to say of them.
     """
 
-    def __init__(self, subject: str, problems: tuple[str, ...], tasks_path: FilePath | None = None) -> None:
+    def __init__(
+        self,
+        subject: str,
+        problems: tuple[str, ...],
+        tasks_path: FilePath | None = None,
+        properties: Mapping[str, tuple[Any, str]] = MappingProxyType({}),
+    ) -> None:
         listed = problems[0] if len(problems) == 1 else "".join(f"\n  • {problem}" for problem in problems)
         many = "" if len(problems) == 1 else f"{len(problems)} problems:"
         super().__init__(f"{subject}: {many}{listed}")
         self.problems = problems
         self.tasks_path = tasks_path
+        self.properties = properties
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ def load(path: FilePath | None, environ: Mapping[str, str]) -> Loaded:
     settings = _validated(tree)
     if settings is None or tree.problems:
         problems = tuple(dict.fromkeys(tree.problems))
-        raise SettingsError(_subject(file, problems), problems, _tasks_path(tree))
+        raise SettingsError(_subject(file, problems), problems, _tasks_path(tree), _properties(tree))
     return Loaded(settings, file, tree.sources)
 
 
@@ -100,6 +109,13 @@ def _tasks_path(tree: Tree) -> FilePath | None:
     path, key = tree.get(("tasks", "path")), find(("tasks", "path"))
     path = key.default if path is None and isinstance(key, Key) else path
     return FilePath(path) if isinstance(path, str) and path else None
+
+
+def _properties(tree: Tree) -> dict[str, tuple[Any, str]]:
+    table = tree.get(PROPERTIES)
+    scalars = table.items() if isinstance(table, Mapping) else ()
+    kinds = (str, int, float, SecretStr)
+    return {name: (value, tree.source((*PROPERTIES, name))) for name, value in scalars if isinstance(value, kinds)}
 
 
 def _read(file: FilePath) -> Tree:

@@ -13,7 +13,7 @@ import hashlib
 import importlib.util
 import sys
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -44,9 +44,7 @@ def load_contract(path: Path) -> Contract:
     """The contract in this file. Raises ConfigError, naming file, class and remedy."""
     module = _module(path)
     models = {name: _model(module, name, path) for name in ("Input", "Output")}
-    for name, model in models.items():
-        for part in _reachable(model, path):
-            _refuse_lax(part, name, path)
+    _refuse_lax({root: _reachable(model, path) for root, model in models.items()}, path)
     if not models["Output"].model_fields:
         raise ConfigError(f"{path}: Output has no fields: there is nothing to ask a model for.")
     schemas = {name: _schema(model, path) for name, model in models.items()}
@@ -105,14 +103,26 @@ def _model(module: ModuleType, name: str, path: Path) -> type[BaseModel]:
     return found
 
 
-def _refuse_lax(model: type[BaseModel], root: str, path: Path) -> None:
-    within = "" if model.__name__ == root else f" (inside {root})"
-    if model.model_config.get("allow_inf_nan") is not False or (
-        model.model_config.get("extra") != "forbid" and not issubclass(model, RootModel)
-    ):
-        raise ConfigError(
-            f"{path}: {model.__name__}{within} must refuse unknown fields and NaN; add to the class: {FIX}"
-        )
+def _refuse_lax(models: Mapping[str, Iterable[type[BaseModel]]], path: Path) -> None:
+    """All at once. models: those that Input and Output can hold, themselves included."""
+    lax: dict[type[BaseModel], str] = {}
+    for root, parts in models.items():
+        for model in parts:
+            if _is_lax(model):
+                lax.setdefault(model, model.__name__ + ("" if model.__name__ == root else f" (inside {root})"))
+    if lax:
+        each = "the class" if len(lax) == 1 else "each class"
+        raise ConfigError(f"{path}: {_listed(lax.values())} must refuse unknown fields and NaN; add to {each}: {FIX}")
+
+
+def _is_lax(model: type[BaseModel]) -> bool:
+    takes_more = model.model_config.get("extra") != "forbid" and not issubclass(model, RootModel)
+    return takes_more or model.model_config.get("allow_inf_nan") is not False
+
+
+def _listed(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _reachable(root: type[BaseModel], path: Path) -> list[type[BaseModel]]:

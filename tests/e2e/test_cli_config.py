@@ -94,6 +94,16 @@ def test_check_finds_every_value_that_librdkafka_refuses(project, llm_stream):
     assert "✗ kafka.properties.qwertz (llm-stream.toml, line 8) is not a property of librdkafka.\n" in done.stderr
 
 
+def test_check_finds_a_property_that_may_not_be_set_and_a_mistyped_one_at_once(project, llm_stream):
+    (project / "llm-stream.toml").write_text(GOOD + '[kafka.properties]\nacks = "1"\nlinger.mss = 5\n')
+    done = llm_stream(project, "config", "check", LLM_STREAM__KAFKA__PROPERTIES__SASL_PASWORD="hunter2")
+    assert "✗ kafka.properties.acks (llm-stream.toml, line 7) can't be set: " in done.stderr
+    assert '✗ kafka.properties."linger.mss" (llm-stream.toml, line 8) is not a property of librdkafka' in done.stderr
+    assert '✗ kafka.properties."sasl.pasword" ($LLM_STREAM__KAFKA' in done.stderr
+    assert "hunter2" not in done.stderr
+    assert done.stderr.endswith("Error: 3 problems to correct.\n")
+
+
 def test_check_finds_properties_that_do_not_go_together(project, llm_stream):
     done = llm_stream(project, "config", "check", LLM_STREAM__KAFKA__PROPERTIES__SECURITY_PROTOCOL="SASL_PLAINTEXT")
     assert done.exit_code == 2

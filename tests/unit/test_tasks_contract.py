@@ -89,6 +89,18 @@ def test_a_contract_that_promises_too_little_is_refused_with_the_fix(tmp_path, o
         assert part in message
 
 
+def test_all_classes_that_take_too_much_are_named_at_once(tmp_path):
+    text = HEAD + "class Input(BaseModel):\n    a: Lax\nclass Output(BaseModel):\n    a: Lax\n    b: HalfStrict\n"
+    assert (
+        refusal(tmp_path, text)
+        .partition(": ")[2]
+        .startswith(
+            "Input, Lax (inside Input), Output and HalfStrict (inside Output) must refuse unknown fields and NaN; "
+            "add to each class: model_config"
+        )
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
