@@ -26,6 +26,9 @@ NOT_IN_THIS_VERSION: Mapping[Path, str] = {
 }
 """Keys whose behaviour isn't built yet, with what happens instead: refused unless they stand at their default."""
 
+NOT_KNOWN = "is not known"
+"""How the sentence about a misspelt key goes on."""
+
 
 def refuse_secrets_in_the_file(tree: Tree) -> None:
     """To be called before the environment is laid over: there secrets may stand."""
@@ -53,7 +56,7 @@ def refuse_unknown_keys(tree: Tree) -> None:
                 if path[:length] not in said:
                     source = tree.source(path)
                     at = spelled(path[:length]) + (f" ({source})" if source else "")
-                    tree.problems.append(f"{at} is not known{_meant(path[length - 1], parent)}.")
+                    tree.problems.append(f"{at} {NOT_KNOWN}{_meant(path[length - 1], parent)}.")
                 said.add(path[:length])
                 tree.drop(path[:length])
                 break

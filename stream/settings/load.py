@@ -205,6 +205,8 @@ def _only_variables(tree: Tree, table: Path) -> str:
     near = difflib.get_close_matches(name[:100], written, n=1)
     if near:
         return f"{only}, and the file has [{spelled((*above, near[0]))}]: is one of the two misspelt?"
+    if any(checks.NOT_KNOWN in problem for problem in tree.problems):
+        return f"{only}."  # the rest may stand under the name that isn't known
     return f"{only}: is this the project's folder?"
 
 

@@ -202,3 +202,12 @@ def test_a_provider_that_the_file_spells_otherwise_than_a_variable_makes_one_loo
         "Only $LLM_STREAM__PROVIDERS__ANTHROPIC__BASE_URL speaks of it, and the file has "
         f"[providers.{written_as}]: is one of the two misspelt?"
     )
+
+
+def test_where_a_tables_name_is_not_known_nobody_is_asked_for_the_folder(project):
+    written(project, "[provider.anthropic]\nkind = 'anthropic'")
+    with pytest.raises(SettingsError) as caught:
+        loaded({"LLM_STREAM__PROVIDERS__ANTHROPIC__BASE_URL": "http://127.0.0.1:8089"})
+    unknown, missing = caught.value.problems
+    assert unknown.endswith("is not known (did you mean providers?).")
+    assert missing.endswith("Only $LLM_STREAM__PROVIDERS__ANTHROPIC__BASE_URL speaks of it.")
