@@ -70,15 +70,17 @@ async def test_a_commit_whose_answer_is_lost_is_not_published_twice(
     assert_once_each(kafka.bootstrap_servers, mine, sent)
 
 
-async def test_an_outcome_the_broker_refuses_is_left_out_and_published_once_the_broker_takes_it(
-    kafka: LocalKafka, topics: MakeTopics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("refused", [1, refusals.REFUSING_AT + 2])
+async def test_what_the_broker_refuses_is_left_out_and_published_once_the_broker_takes_it(
+    kafka: LocalKafka, topics: MakeTopics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int
 ) -> None:
-    """The topic's limit is lowered behind the worker's back: the others commit, the alarm names the offset."""
+    """The topic's limit is lowered behind the worker's back: the others commit, the alarm names the offsets."""
     monkeypatch.setattr(refusals, "REFUSED_AGAIN_S", 0.5)
     mine = topics(1)
-    sent = produce(kafka.bootstrap_servers, mine.requests, [request(n) for n in ("big", "a", "b", "c")])
+    names = [*(f"big {n}" for n in range(refused)), "a", "b", "c"]
+    sent = produce(kafka.bootstrap_servers, mine.requests, [request(name) for name in names])
     provider = ScriptedProvider()
-    provider.reply = lambda call: '{"answer":"%s"}' % (random_words() if call.request_id == "big" else "fine")
+    provider.reply = lambda call: '{"answer":"%s"}' % (random_words() if call.request_id[:3] == "big" else "fine")
     settings = settings_for(kafka.bootstrap_servers, mine, tmp_path)
     ready = asyncio.Event()
 
@@ -87,15 +89,18 @@ async def test_an_outcome_the_broker_refuses_is_left_out_and_published_once_the_
 
     provider.before = until_ready
     async with running(settings, provider) as run:
-        await wait_until_async(lambda: len(provider.called) == 4, 30, "four calls")
+        await wait_until_async(lambda: len(provider.called) == len(names), 30, "all calls")
         await asyncio.to_thread(limit_messages, kafka, mine.results, 20_000)
         ready.set()
         await until_visible(run, 3)
-        await wait_until_async(lambda: run.seen.refusals, 30, "the alarm")
-        assert {offset for offset, _ in run.seen.refusals} == {0}
+        await wait_until_async(lambda: len({offset for offset, _ in run.seen.refusals}) == refused, 30, "the alarm")
+        later = [request(f"later {n}") for n in range(10)]
+        sent += await asyncio.to_thread(produce, kafka.bootstrap_servers, mine.requests, later)
+        await until_visible(run, 13)
+        assert {offset for offset, _ in run.seen.refusals} == set(range(refused))
         await asyncio.to_thread(limit_messages, kafka, mine.results, 16_000_000)
-        await until_visible(run, 4)
-    assert provider.called.count("big") == 1
+        await until_visible(run, 13 + refused)
+    assert len(provider.called) == len(names) + 10
     assert_once_each(kafka.bootstrap_servers, mine, sent)
 
 
