@@ -15,7 +15,7 @@ def trouble(servers: str) -> str | None:
     Names and passwords before an @ are not repeated.
     """
     for entry in servers.split(","):
-        if why := _why_not(entry):
+        if why := _why_not(entry.strip(" ")):
             return f"is {_shown(servers)}; it must be {FORM}: {why}"
     return None
 

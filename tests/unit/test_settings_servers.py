@@ -10,7 +10,14 @@ from stream.settings.servers import trouble
 
 @pytest.mark.parametrize(
     "servers",
-    ["localhost:9092", "a:1,b.example.com:65535", "my_kafka-0.svc.cluster.local:9092", "[::1]:9092", "10.0.0.1:09092"],
+    [
+        "localhost:9092",
+        "a:1,b.example.com:65535",
+        "my_kafka-0.svc.cluster.local:9092",
+        "[::1]:9092",
+        "10.0.0.1:09092",
+        "a:9092, b:9092",
+    ],
 )
 def test_hosts_with_ports_are_taken(servers):
     assert trouble(servers) is None
@@ -30,7 +37,6 @@ def test_hosts_with_ports_are_taken(servers):
         ("localhost:90920", "90920 is no port (they go from 1 to 65,535)"),
         ("localhost:0", "0 is no port (they go from 1 to 65,535)"),
         ("localhost 9092", "no spaces"),
-        ("a:9092, b:9092", "no spaces"),
         ("a:9092,", "a comma too many"),
         ("a:9092\n", "no spaces"),
     ],
