@@ -266,7 +266,7 @@ class Commits:
         elif ending.result is Result.REFUSED:
             self._set_aside(batch, ending)
         else:
-            self._copies.doubt(batch.outcomes)
+            self._copies.doubt(batch.outcomes, asyncio.get_running_loop().time() - started_s)
             self._put_back(batch)
         await self._close()
         return ending
@@ -274,10 +274,11 @@ class Commits:
     async def _ended(self, batch: _Batch, attempt: Attempt) -> Ending:
         """How the attempt ended; it is open until then, or until it was let go of."""
         self._open = batch
+        started_s = asyncio.get_running_loop().time()
         try:
             ending = await self._carrier.attempt(attempt)
             while ending.result is Result.UNKNOWN:
-                self._copies.doubt(batch.outcomes)
+                self._copies.doubt(batch.outcomes, asyncio.get_running_loop().time() - started_s)
                 await self._close()
                 ending = await self._carrier.resolve(attempt)
         finally:

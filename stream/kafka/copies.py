@@ -14,6 +14,9 @@ from stream.telemetry.watch import Watch
 COPIES_AGAIN_S = 60.0
 """So long no copies are sent once one was refused: each refusal costs the whole attempt it was part of."""
 
+SLOW_S = 3.0
+"""What an attempt takes at least that failed because it waited for a copy."""
+
 
 class Copies:
     """See the module. now_s: monotonic."""
@@ -31,9 +34,10 @@ class Copies:
             settled.drop_copy()
             self._watch.audit_dropped()
 
-    def doubt(self, outcomes: Sequence[Settled]) -> None:
-        """An attempt with these failed, or its fate is unknown: a copy may be the reason, and isn't tried again."""
-        if any(settled.has_copy for settled in outcomes):
+    def doubt(self, outcomes: Sequence[Settled], seconds: float) -> None:
+        """An attempt with these failed after so long, or its fate is unknown: a copy may be the reason, and isn't tried
+        again. One that fails soon, as in a rebalance, didn't wait for a leader."""
+        if seconds >= SLOW_S and any(settled.has_copy for settled in outcomes):
             self._again_s = self._now_s() + COPIES_AGAIN_S
 
     def spare(self, outcomes: Iterable[Settled]) -> None:

@@ -370,7 +370,9 @@ def test_after_a_broker_went_away_the_next_attempt_is_a_new_producers() -> None:
     assert [producer.calls.count("commit") for producer in bench.producers] == [1, 2]
 
 
-def test_a_producer_is_not_renewed_with_every_attempt_while_brokers_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_producer_is_not_renewed_with_every_attempt_while_brokers_come_and_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now_s = [1000.0]
     monkeypatch.setattr(committer_module.time, "monotonic", lambda: now_s[0])
     bench = Bench(*(ScriptedProducer({}) for _ in range(3)))

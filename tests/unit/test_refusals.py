@@ -8,7 +8,7 @@ import pytest
 from stream.core.offsets import DoneMap
 from stream.kafka import commits as commits_module
 from stream.kafka.attempts import Ending, Result
-from stream.kafka.copies import COPIES_AGAIN_S
+from stream.kafka.copies import COPIES_AGAIN_S, SLOW_S
 from stream.kafka.refusals import REFUSED_AGAIN_S
 from tests.support.commit_bench import ABORTED, COMMITTED, Bench
 from tests.support.virtual_time import run_virtual, simulated
@@ -156,37 +156,50 @@ async def test_a_refused_audit_copy_is_left_out_and_its_outcome_goes_out_in_its_
 async def test_an_outcome_never_waits_twice_for_its_copy() -> None:
     """An audit partition without a leader holds up the transaction and its abort: that looks like any trouble."""
     bench = Bench()
+    bench.thread.takes_s = SLOW_S
     bench.committer.endings = [ABORTED]
     partition = bench.partition()
     async with bench.running():
         bench.add(partition, 0, audited=True)
-        await asyncio.sleep(1)
+        await asyncio.sleep(3 * SLOW_S)
         bench.add(partition, 1, audited=True)
-        await asyncio.sleep(1)
+        await asyncio.sleep(3 * SLOW_S)
         assert [len(attempt.parcels[0].records) for attempt in bench.committer.attempts[1:]] == [1, 1]
         assert bench.told.copies_dropped == 2
         await asyncio.sleep(COPIES_AGAIN_S)
         bench.add(partition, 2, audited=True)
-        await asyncio.sleep(1)
+        await asyncio.sleep(3 * SLOW_S)
     assert len(bench.committer.attempts[-1].parcels[0].records) == 2
 
 
 @pytest.mark.parametrize("landed", [True, False])
 def test_after_an_attempt_of_unknown_fate_copies_are_left_out(landed: bool) -> None:
     bench = Bench()
+    bench.thread.takes_s = SLOW_S
     bench.committer.endings = [Ending(Result.UNKNOWN, "let go"), COMMITTED if landed else ABORTED]
 
     async def main() -> None:
         partition = bench.partition()
         async with bench.running():
             bench.add(partition, 0, audited=True)
-            await asyncio.sleep(1)
+            await asyncio.sleep(3 * SLOW_S)
             bench.add(partition, 1, audited=True)
-            await asyncio.sleep(1)
+            await asyncio.sleep(3 * SLOW_S)
 
     run_virtual(main())
     assert len(bench.committer.attempts[-1].parcels[0].records) == 1
     assert bench.told.copies_dropped == (1 if landed else 2)
+
+
+@simulated
+async def test_an_attempt_that_fails_at_once_as_in_a_rebalance_costs_no_copy() -> None:
+    bench = Bench()
+    bench.committer.endings = [ABORTED]
+    partition = bench.partition()
+    async with bench.running():
+        bench.add(partition, 0, audited=True)
+        await asyncio.sleep(1)
+    assert [len(attempt.parcels[0].records) for attempt in bench.committer.attempts] == [2, 2]
 
 
 @simulated
