@@ -65,7 +65,7 @@ class Retrying:
                 self._give_up_at_the_limit(failure, call.tally.attempts, ambiguous, refusals)
             if self._policy.patient and failure.may_be_own and call.tally.refused_alone:
                 call.slot.step_aside()
-                await self._sleep(alone_s(refused_alone, self._rand))
+                await self._sleep(alone_s(refused_alone, self._rand, failure.retry_after_s))
                 refused_alone += 1
                 continue
             wait_s = self._wait_s(failure, tries)

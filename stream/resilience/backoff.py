@@ -26,13 +26,14 @@ def backoff_s(tries: int, rand: Rand, retry_after_s: float | None = None) -> flo
     return rand() * min(CAP_S, BASE_S * 2.0 ** min(tries, _TRIES_TO_CAP))
 
 
-def alone_s(tries: int, rand: Rand) -> float:
+def alone_s(tries: int, rand: Rand, retry_after_s: float | None = None) -> float:
     """Seconds until a request that is refused while others get through is tried again: half to all of 1 s, 2 s, 4 s,
-    up to 15 minutes. It shuts no gate that would make it wait.
+    up to 15 minutes, and never sooner than the provider asked for. It shuts no gate that would make it wait.
 
     tries: how many such refusals came before this one.
     """
-    return (0.5 + 0.5 * rand()) * min(ALONE_CAP_S, 2.0 ** min(tries, _ALONE_TRIES_TO_CAP))
+    own_s = (0.5 + 0.5 * rand()) * min(ALONE_CAP_S, 2.0 ** min(tries, _ALONE_TRIES_TO_CAP))
+    return own_s if retry_after_s is None else max(own_s, asked_for_s(retry_after_s, rand))
 
 
 def asked_for_s(retry_after_s: float, rand: Rand) -> float:

@@ -115,6 +115,15 @@ async def test_a_request_that_is_refused_alone_backs_off_as_no_gate_makes_it_wai
     assert run.sleeps == [0.75, 1.5, 3]
 
 
+async def test_a_request_refused_alone_waits_as_long_as_the_provider_asked() -> None:
+    asked = refused_alone(E.RATE_LIMITED)
+    asked.retry_after_s = 60.0
+    run = Run(asked)
+    run.call.tally.refused_alone = True
+    await run.end()
+    assert run.sleeps[0] >= 60
+
+
 async def test_an_overload_consumes_no_attempt_and_backs_off() -> None:
     run = Run(*[E.OVERLOADED] * 8)
     await run.end()
