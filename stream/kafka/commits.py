@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from stream.core.offsets import DoneMap, encode_map
 from stream.kafka.assignment import Assignment, member_of
 from stream.kafka.attempts import Attempt, Ending, Result, Settled
+from stream.kafka.backlog import Backlog
 from stream.kafka.carrier import Carrier
 from stream.kafka.copies import Copies
 from stream.kafka.partition import Partition
 from stream.kafka.refusals import Refusals
 from stream.telemetry.watch import Watch
 
-MAX_OUTCOMES = 1_000
-MAX_BYTES = 16 * 1024 * 1024
 MAX_WAITING_OUTCOMES = 8_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Beyond either, no further call starts."""
@@ -75,7 +74,7 @@ class Commits:
         self._interval_s = interval_s
         self._transactional = transactional
         self._quiet = quiet
-        self._waiting: list[Settled] = []
+        self._waiting = Backlog()
         self._starts: dict[Partition, DoneMap] = {}
         self._advanced: set[Partition] = set()
         self._open: _Batch | None = None
@@ -83,10 +82,6 @@ class Commits:
         self._refusals = Refusals(self._live, self._wake.set, self._wait_again, self._tell_room, watch)
         self._copies = Copies(watch, lambda: asyncio.get_running_loop().time())
         self._moved = asyncio.Condition()
-        self._waiting_bytes = 0
-        self._spared = 0
-        """How many of the oldest were in an attempt that was refused for others' sake. They go without newcomers, of
-        which one may be refused again."""
         self._said_full = False
         self._cut_s = 0.0
 
@@ -110,8 +105,7 @@ class Commits:
     def add(self, settled: Settled) -> None:
         """An outcome to be published."""
         settled.partition.uncommitted += 1
-        self._waiting.append(settled)
-        self._waiting_bytes += settled.size
+        self._waiting.add(settled)
         self._wake.set()
 
     def add_start(self, partition: Partition, done: DoneMap) -> None:
@@ -186,7 +180,7 @@ class Commits:
         """Wait for the moment of the next cut: the interval since the last one, sooner if an attempt is full."""
         loop = asyncio.get_running_loop()
         while (left_s := self._cut_s + self._interval_s - loop.time()) > 0:
-            if len(self._waiting) >= MAX_OUTCOMES or self._starts or self._quiet():
+            if self._waiting.fills_an_attempt or self._starts or self._quiet():
                 break
             await asyncio.sleep(min(left_s, 0.02))
         self._cut_s = loop.time()
@@ -205,28 +199,8 @@ class Commits:
         return batch if batch.maps else None
 
     def _from_waiting(self) -> list[Settled]:
-        """The oldest outcomes, as many as an attempt takes; those for a topic that refuses everything are set aside.
-
-        One whose key has a suspect before it waits for that: requests of a key become visible in order.
-        """
-        suspected = self._refusals.suspected()
-        chosen: list[Settled] = []
-        kept: list[Settled] = []
-        size = 0
-        limit, self._spared = self._spared or MAX_OUTCOMES, 0
-        for number, settled in enumerate(self._waiting):
-            if len(chosen) >= limit or size >= MAX_BYTES:
-                kept += self._waiting[number:]
-                break
-            if suspected and settled.record.key is not None:
-                first = suspected.get((settled.partition, settled.record.key))
-                if first is not None and first < settled.record.offset:
-                    kept.append(settled)
-                    continue
-            chosen.append(settled)
-            size += settled.size
-        self._waiting = kept
-        self._waiting_bytes -= size
+        """The next outcomes of the backlog; those for a topic that refuses everything are set aside."""
+        chosen = self._waiting.take(self._refusals.suspected())
         for settled in chosen:
             if self._refusals.barred(settled.topic):
                 self._refusals.hold(settled)
@@ -308,8 +282,7 @@ class Commits:
         if batch.suspect:
             self._refusals.put_back(batch.outcomes)
         else:
-            self._waiting = batch.outcomes + self._waiting
-            self._waiting_bytes += sum(settled.size for settled in batch.outcomes)
+            self._waiting.put_back(batch.outcomes)
         chosen = {settled.partition for settled in batch.outcomes}
         self._starts |= {p: done for p, done in batch.maps.items() if p not in chosen and p.tracker is None}
         self._advanced |= {p for p in batch.maps if p not in chosen and p.tracker is not None}
@@ -321,7 +294,8 @@ class Commits:
         refused = [batch.outcomes[index] for index in sorted(ending.refused)]
         batch.outcomes = [s for index, s in enumerate(batch.outcomes) if index not in ending.refused]
         self._put_back(batch)
-        self._spared = self._spared if batch.suspect else len(batch.outcomes)
+        if not batch.suspect:
+            self._waiting.spare(len(batch.outcomes))
         self._refusals.bar(ending.refusing_topics)
         doubtful = [settled for settled in refused if settled.topic not in ending.refusing_topics]
         if len(doubtful) > 1:
@@ -333,25 +307,21 @@ class Commits:
                 self._refusals.hold(settled, ending.reason)
 
     def _wait_again(self, outcomes: list[Settled]) -> None:
-        """These wait like all others, each in front of what came later in its key."""
-        self._waiting = sorted(outcomes + self._waiting, key=lambda settled: settled.record.offset)
-        self._waiting_bytes += sum(settled.size for settled in outcomes)
-        self._spared = 0
+        """These wait like all others now."""
+        self._waiting.put_in(outcomes)
         self._wake.set()
 
     def _drop_dead(self) -> None:
-        """Outcomes of ended epochs are dropped: whoever owns the partition now runs their requests again."""
-        dead = {s.partition for s in self._waiting if not self._live(s.partition)}
-        if dead:
-            self._waiting = [s for s in self._waiting if s.partition not in dead]
-            self._waiting_bytes = sum(settled.size for settled in self._waiting)
+        """Nothing of ended epochs is published or committed."""
+        self._waiting.drop_dead(self._live)
         self._refusals.drop_dead()
         self._starts = {p: done for p, done in self._starts.items() if self._live(p)}
         self._advanced = {p for p in self._advanced if self._live(p)}
 
     def _is_full(self) -> bool:
         count = len(self._waiting) + len(self._refusals)
-        return count >= MAX_WAITING_OUTCOMES or self._waiting_bytes + self._refusals.size_bytes >= MAX_WAITING_BYTES
+        size_bytes = self._waiting.size_bytes + self._refusals.size_bytes
+        return count >= MAX_WAITING_OUTCOMES or size_bytes >= MAX_WAITING_BYTES
 
     def _tell_room(self) -> None:
         if self._said_full and not self._is_full():

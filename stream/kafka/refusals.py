@@ -95,7 +95,7 @@ class Refusals:
             self._lay_aside(settled)
             self._watch.refused(settled.record, _BARRED)
 
-    def next_suspect(self, others: Sequence[Settled], *, others_wait: bool) -> Settled | None:
+    def next_suspect(self, others: Iterable[Settled], *, others_wait: bool) -> Settled | None:
         """The next suspect that no earlier outcome of its key waits with; None if there is none.
 
         others: outcomes that wait and are no suspects. others_wait: whether something else than suspects could be

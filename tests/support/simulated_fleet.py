@@ -42,7 +42,7 @@ _TIMEOUT_S = 15.0
 _LIMIT_S = 300.0
 _TIGHT = {
     "core.offsets.WINDOW": 8,
-    "kafka.commits.MAX_OUTCOMES": 2,
+    "kafka.backlog.MAX_OUTCOMES": 2,
     "kafka.commits.MAX_WAITING_OUTCOMES": 4,
     "kafka.partition.WAITING_BYTES": 4_000,
 }

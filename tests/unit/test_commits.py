@@ -7,6 +7,7 @@ import pytest
 from stream.core.offsets import DoneMap
 from stream.kafka import commits as commits_module
 from stream.kafka.attempts import Attempt, Ending, Result
+from stream.kafka.backlog import MAX_OUTCOMES
 from tests.support.commit_bench import ABORTED, COMMITTED, MEMBER, Bench
 from tests.support.virtual_time import run_virtual, simulated
 
@@ -256,7 +257,7 @@ async def test_too_many_waiting_outcomes_are_full_and_room_comes_back() -> None:
         await asyncio.sleep(2)
     assert not bench.commits.full
     assert bench.room_told == 1
-    assert max(bench.told.visible) <= commits_module.MAX_OUTCOMES
+    assert max(bench.told.visible) <= MAX_OUTCOMES
     assert bench.commits.waiting == 0
 
 
