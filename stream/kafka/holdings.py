@@ -151,13 +151,15 @@ class Holdings:
         """Whether this epoch of a partition is still ours."""
         return self._assignment.live(partition.id, partition.epoch)
 
-    async def drain(self, partitions: Sequence[Partition], seconds: float) -> int:
-        """Let calls in flight end and be committed, for so long; nothing new starts. How many calls were given up."""
+    async def drain(self, partitions: Sequence[Partition], seconds: float) -> None:
+        """Let calls in flight end and be committed, for so long; nothing new starts."""
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + seconds
         for partition in partitions:
             if partition.phase is Phase.RUNNING:
                 partition.phase = Phase.DRAINING
+            if partition.draining_since_s is None:
+                partition.draining_since_s = loop.time()
             self._flow.forget_waiting(partition)
             partition.cancel(only_waiting=True)
         while (left_s := deadline_s - loop.time()) > 0:
@@ -167,13 +169,13 @@ class Holdings:
             await asyncio.wait(running, timeout=min(left_s, 0.1))
             for partition in partitions:
                 partition.cancel(only_waiting=True)  # a call that failed must not wait for its next try
-        cancelled = sum(p.cancel(only_waiting=False) for p in partitions)
+        for partition in partitions:
+            partition.cancel(only_waiting=False)
         try:
             left_s = max(deadline_s - loop.time(), 1.0)
             await asyncio.wait_for(self._commits.drained(partitions), left_s)
         except TimeoutError:
             self._watch.trouble("not every outcome could be committed before its partition was given back")
-        return cancelled
 
     async def _start(self, partitions: list[Partition]) -> None:
         """Judge partitions until the broker has answered for each, and begin those that may."""
@@ -247,12 +249,13 @@ class Holdings:
 
     async def _revoke(self, partitions: list[Partition], lost: bool, released: threading.Event) -> None:
         loop = asyncio.get_running_loop()
-        started_s = loop.time()
+        now_s = loop.time()
         try:
             in_vain = lost or self._broken()
-            cancelled = 0 if in_vain else await self.drain(partitions, self._settings.rebalance_drain_s)
+            if not in_vain:
+                await self.drain(partitions, self._settings.rebalance_drain_s)
             for partition in partitions:
-                cancelled += partition.cancel(only_waiting=False)
+                partition.cancel(only_waiting=False)
                 self._assignment.end(partition.id, partition.epoch)
             await self._commits.released(partitions, LET_GO_S)
             for partition in partitions:
@@ -263,4 +266,6 @@ class Holdings:
             released.set()
         if partitions:
             names = [str(p.id) for p in partitions]
-            self._watch.revoked(names, lost=lost, cancelled=cancelled, seconds=loop.time() - started_s)
+            started_s = min(now_s if p.draining_since_s is None else p.draining_since_s for p in partitions)
+            given_up = sum(p.given_up for p in partitions)
+            self._watch.revoked(names, lost=lost, cancelled=given_up, seconds=loop.time() - started_s)

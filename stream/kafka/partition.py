@@ -66,6 +66,10 @@ class Partition:
     """Of the topic it was judged with: a commit must never carry this progress under a later topic's name."""
     cancelled: set[int] = field(default_factory=set)
     """Offsets whose tasks we cancelled ourselves."""
+    given_up: int = 0
+    """How many of these had a call in the air."""
+    draining_since_s: float | None = None
+    """When its drain began (the loop's time): at the worker's stop, or else when it was taken back."""
     out_of_range: str = ""
     doubted: set[tuple[int, int]] = field(default_factory=set)
 
@@ -109,16 +113,14 @@ class Partition:
         self.beyond.clear()
         self.waiting = self.waiting_bytes = 0
 
-    def cancel(self, *, only_waiting: bool) -> int:
-        """Cancel what runs; with `only_waiting` just what has no call in the air. How many calls were given up."""
-        given_up = 0
+    def cancel(self, *, only_waiting: bool) -> None:
+        """Cancel what runs; with `only_waiting` just what has no call in the air."""
         for offset, (task, slot) in self.running.items():
             if slot.held and only_waiting:
                 continue
-            given_up += slot.held
+            self.given_up += slot.held and offset not in self.cancelled
             self.cancelled.add(offset)
             task.cancel()
-        return given_up
 
     def full(self) -> bool:
         """Whether too much waits; once paused, reading goes on at half of the limit."""

@@ -207,8 +207,11 @@ async def test_after_a_restart_only_what_was_unfinished_is_called_again(
             await forever.wait()
 
     hanging.before = first_hangs
-    async with running(settings, hanging) as run:
-        await until_visible(run, 50)
+    async with running(settings, hanging) as first_run:
+        await until_visible(first_run, 50)
+    ((_, _, given_up, drain_s),) = first_run.seen.revokes
+    assert given_up == 1
+    assert drain_s >= 0.2  # from the stop on, not from when the group took the partition back
     async with running(settings, second) as run:
         await until_visible(run, 1)
     assert second.called == ["0"]

@@ -85,7 +85,7 @@ class Seen(Watch):
     troubles: list[str] = field(default_factory=list)
     broker_changes: list[bool] = field(default_factory=list)
     failed_attempts: list[str] = field(default_factory=list)
-    revokes: list[tuple[list[str], bool, int]] = field(default_factory=list)
+    revokes: list[tuple[list[str], bool, int, float]] = field(default_factory=list)
 
     def finished(self, record: Record, outcome: Outcome) -> None:
         self.outcomes.append((record, outcome))
@@ -112,7 +112,7 @@ class Seen(Watch):
         self.troubles.append(what)
 
     def revoked(self, partitions: Iterable[str], *, lost: bool, cancelled: int, seconds: float) -> None:
-        self.revokes.append((list(partitions), lost, cancelled))
+        self.revokes.append((list(partitions), lost, cancelled, seconds))
 
 
 @dataclass
