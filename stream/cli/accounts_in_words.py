@@ -245,7 +245,7 @@ def _repeated(ids: RepeatedIds) -> str:
     )
     bound = "" if ids.complete else " (at least: not all ids could be compared)"
     return (
-        f"{counted(ids.count, 'request')} had the id of an earlier one{bound}, replays included; "
+        f"{counted(ids.count, 'request')} with an outcome had the id of an earlier one{bound}, replays included; "
         f"each is a request of its own: {shown}."
     )
 

@@ -207,7 +207,7 @@ def _only_variables(tree: Tree, table: Path) -> str:
         return f"{only}, and the file has [{spelled((*above, near[0]))}]: is one of the two misspelt?"
     if any(checks.NOT_KNOWN in problem for problem in tree.problems):
         return f"{only}."  # the rest may stand under the name that isn't known
-    return f"{only}: is this the project's folder?"
+    return f"{only}: is this the project's folder? Go there, or unset {'it' if len(sources) == 1 else 'them'}."
 
 
 def _sources(tree: Tree, table: Path) -> set[str]:
