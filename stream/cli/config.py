@@ -137,6 +137,7 @@ def _no_file() -> str:
 
 def _tasks(folder: Path, report: Report) -> "Catalogue | None":
     """The tasks that can be loaded; None if there is none at all."""
+    from stream.cli.config_examples import wrong_examples
     from stream.tasks import Catalogue, load_task, problems_of, task_folders
     from stream.validation import verify_checks
 
@@ -147,6 +148,8 @@ def _tasks(folder: Path, report: Report) -> "Catalogue | None":
         return None
     tasks = {}
     for path in folders:
+        for problem in wrong_examples(path):
+            report.problem(problem)
         try:
             task = tasks[path.name] = load_task(path, verify_checks)
         except ConfigError as error:

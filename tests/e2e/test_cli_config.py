@@ -154,6 +154,39 @@ def test_check_of_a_task_that_cannot_be_loaded_ends_with_2(project, llm_stream):
     assert "there is no v1.md" in done.stderr
 
 
+def test_check_names_each_line_of_the_examples_that_is_no_request(project, llm_stream):
+    examples = project / "prompts" / "name-topic" / "examples.jsonl"
+    examples.write_text('{"input": {"text": "Hi"}}\n{"input": {}\n\n[1]\n')
+    done = llm_stream(project, "config", "check")
+    assert done.exit_code == 2
+    assert "✗ prompts/name-topic/examples.jsonl, line 2: Not JSON at column 13" in done.stderr
+    assert "✗ prompts/name-topic/examples.jsonl, line 4: must be a JSON object" in done.stderr
+    assert done.stderr.endswith("Error: 2 problems to correct.\n")
+
+
+def test_check_counts_the_wrong_lines_of_an_examples_file_that_has_nothing_but_those(project, llm_stream):
+    (project / "prompts" / "name-topic" / "examples.jsonl").write_text("no\n" * 1_500)
+    done = llm_stream(project, "config", "check", "--json")
+    problems = json.loads(done.stdout)["problems"]
+    assert len(problems) == 11
+    assert problems[-1].endswith("examples.jsonl: 1,490 more lines can't be read as requests.")
+
+
+def test_check_says_what_is_wrong_with_examples_and_with_their_task_at_once(project, llm_stream):
+    (project / "prompts" / "name-topic" / "examples.jsonl").write_text("no\n")
+    (project / "prompts" / "name-topic" / "v1.md").unlink()
+    done = llm_stream(project, "config", "check")
+    assert "examples.jsonl, line 1" in done.stderr
+    assert "there is no v1.md" in done.stderr
+
+
+def test_check_of_an_examples_file_that_cannot_be_read_says_why(project, llm_stream):
+    (project / "prompts" / "name-topic" / "examples.jsonl").mkdir()
+    done = llm_stream(project, "config", "check")
+    assert done.exit_code == 2
+    assert "✗ prompts/name-topic/examples.jsonl can't be read: Is a directory." in done.stderr
+
+
 def test_check_of_an_address_that_would_leak_the_key_ends_with_2(project, llm_stream):
     done = llm_stream(project, "config", "check", LLM_STREAM__PROVIDERS__ANTHROPIC__BASE_URL="http://a.example.com")
     assert done.exit_code == 2

@@ -99,6 +99,11 @@ def test_hidden_folders_and_loose_files_are_nobodys_tasks(tmp_path):
     assert list(load_catalogue(tmp_path, verify_checks).tasks) == ["sort"]
 
 
+def test_a_broken_examples_file_keeps_no_task_from_loading(tmp_path):
+    (write_task(tmp_path) / "examples.jsonl").write_text("{no")
+    assert list(load_catalogue(tmp_path, verify_checks).tasks) == ["sort"]
+
+
 def test_all_checks_that_are_wrong_are_said_at_once_and_each_once(tmp_path):
     toml = TASK_TOML + "[checks]\nempti = true\nplaceholders = true"
     message = refusal(tmp_path, task_toml=toml, prompts={"v1.md": PROMPT, "v2.md": PROMPT})
