@@ -14,7 +14,7 @@ from stream.dlq.envelope import DeadLetter
 from stream.dlq.sequel import Sequel
 from stream.kafka.decisions import Decision
 from stream.kafka.lines import as_line
-from stream.validation.check import quoted
+from stream.validation.check import value_beside
 
 _WIDTH = 11
 _DETAIL_CHARACTERS = 120
@@ -124,7 +124,7 @@ def _facts(letter: DeadLetter) -> Iterator[tuple[str, str]]:
 
 def _violations(letter: DeadLetter) -> Iterator[tuple[str, str]]:
     for number, each in enumerate(letter.violations):
-        value = "" if quoted(each.value) in each.message else f" (value: {each.value!r})"
+        value = f" (it is {shown})" if (shown := value_beside(each)) else ""
         said = f"{each.path} [{each.check}] {each.message}{value}"
         yield "violations" if number == 0 else "", said
 

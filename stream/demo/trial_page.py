@@ -14,7 +14,7 @@ from stream.core.records import Completion, Headers, Outgoing
 from stream.demo.page import Page, dollars
 from stream.demo.trial import Failed, Trial
 from stream.demo.verdicts import Verdict, verdicts
-from stream.validation.check import quoted
+from stream.validation.check import value_beside
 
 _MARKS = {True: ("✓", "bold green"), False: ("✗", "bold red"), None: ("·", "dim")}
 _REPEATED = {
@@ -101,7 +101,7 @@ def _checks(paper: Page, trial: Trial) -> None:
         name = (f"{each.check:<{width}}", "" if each.passed else style)
         paper.line((f"{mark} ", style), name, ("  " + each.says, "dim"), hang=width + 4)
         for found in each.violations:
-            value = "" if not found.value or quoted(found.value) in found.message else f" (it is {found.value!r})"
+            value = f" (it is {shown})" if (shown := value_beside(found)) else ""
             paper.line((f"{found.path}  ", "bold"), found.message, (value, "dim"), indent="      ")
 
 

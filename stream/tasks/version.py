@@ -55,6 +55,12 @@ class Version:
         return Prompt(self.system, self.user.render(dict(values)))
 
 
+_NO_INPUT = (
+    "The request has no input, or null. A plain request carries it as "
+    '"input": {"id": ..., "task": ..., "input": {...}}; a CloudEvent as its data.'
+)
+
+
 def validated_input(model: type[BaseModel], value: Any) -> BaseModel:
     """The event's data as the task's Input, in Pydantic's strict JSON mode.
 
@@ -64,6 +70,8 @@ def validated_input(model: type[BaseModel], value: Any) -> BaseModel:
     try:
         return model.model_validate_json(pydantic_core.to_json(value), strict=True)
     except ValidationError as error:
+        if value is None:
+            raise RenderError("invalid_input", _NO_INPUT) from None
         raise RenderError("invalid_input", _problems(error)) from None
     except ValueError as error:  # lone surrogates, endless nesting, foreign types
         raise RenderError("invalid_input", f"The input isn't JSON: {error!s:.300}") from None

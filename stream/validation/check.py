@@ -14,6 +14,9 @@ from stream.validation.shape import Shape, Text
 SHOWN_CHARACTERS = 200
 """How much of an offending value a violation shows."""
 
+SHOWN_IN_SENTENCE = 60
+"""How much of it a sentence shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -58,6 +61,17 @@ def violation(check: str, text: Text, message: str) -> Violation:
 def quoted(value: str) -> str:
     """A value as a sentence shows it: in double quotes, control characters escaped."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def value_beside(found: Violation, most: int = SHOWN_CHARACTERS) -> str:
+    """The value, for a page that shows it behind the sentence; empty where the sentence itself shows it."""
+    in_sentence = quoted(found.value) in found.message or found.message.endswith(f" {shortened(found.value)}.")
+    return "" if in_sentence or not found.value else repr(shortened(found.value, most))
+
+
+def shortened(value: str, most: int = SHOWN_IN_SENTENCE) -> str:
+    """A value as far as a sentence has room for it."""
+    return value if len(value) <= most else value[:most] + "…"
 
 
 def pattern_of(text: Text) -> str:

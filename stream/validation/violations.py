@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from stream.core import json_path
 from stream.core.errors import OutputError, Violation
-from stream.validation.check import SHOWN_CHARACTERS, quoted
+from stream.validation.check import SHOWN_CHARACTERS, SHOWN_IN_SENTENCE, shortened, value_beside
 
 MAX_VIOLATIONS = 50
 """A reply of ten thousand wrong items is described by its first fifty."""
@@ -36,10 +36,26 @@ def output_error(violations: tuple[Violation, ...]) -> OutputError:
 def _violation(detail: ErrorDetails, parsed: Any) -> Violation:
     missing = detail["type"] == "missing"
     value = "" if missing else _shown(detail["input"])
-    message = (
-        "The field is missing." if missing else f"{detail['msg'].removeprefix('Value error, ').removesuffix('.'):.300}."
-    )
+    message = "The field is missing." if missing else _sentence(detail, value)
     return Violation(_path(detail["loc"], parsed, missing), SCHEMA, value, message)
+
+
+def _sentence(detail: ErrorDetails, value: str) -> str:
+    """Pydantic's, with the value where it is no text: 12345 alone doesn't tell whether it is a number or a text."""
+    said = f"{detail['msg'].removeprefix('Value error, ').removesuffix('.'):.300}"
+    kind = _kind(detail["input"])
+    return f"{said}." if kind is None else f"{said}; it is {kind}{shortened(value)}."
+
+
+def _kind(value: Any) -> str | None:
+    """What stands before a value in a sentence; None for a text, which stands in quotes behind it."""
+    if isinstance(value, str):
+        return None
+    if isinstance(value, bool) or value is None:
+        return ""
+    if isinstance(value, dict | list):
+        return "the object " if isinstance(value, dict) else "the array "
+    return "the number "
 
 
 def _path(location: tuple[int | str, ...], parsed: Any, missing: bool) -> str:
@@ -61,7 +77,5 @@ def _shown(value: Any) -> str:
 
 
 def _quoted(found: Violation) -> str:
-    if quoted(found.value) in found.message:
-        return ""  # the sentence shows the value itself
-    shown = found.value if len(found.value) <= 60 else found.value[:60] + "…"
-    return f" (it is {shown!r})" if shown else ""
+    shown = value_beside(found, SHOWN_IN_SENTENCE)
+    return f" (it is {shown})" if shown else ""

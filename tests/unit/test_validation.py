@@ -14,6 +14,7 @@ from stream.codecs import strict_json
 from stream.core.errors import OutputError
 from stream.core.records import Request
 from stream.validation import Validator
+from stream.validation.check import value_beside
 
 
 class Strict(BaseModel):
@@ -175,6 +176,30 @@ def test_a_placeholder_is_a_violation_with_its_path():
 
 def test_a_placeholder_is_shown_in_the_sentence_and_not_once_more_behind_it():
     assert failure('{"name": "string"}').detail == '$.name: The reply holds "string", which is a placeholder.'
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (12345, "it is the number 12345."),
+        (None, "it is null."),
+        (True, "it is true."),
+        (["a"], 'it is the array ["a"].'),
+        ({"a": "b" * 99}, 'it is the object {"a":"' + "b" * 54 + "…."),
+    ],
+)
+def test_a_value_that_is_no_text_stands_in_the_sentence_with_its_kind(value, told):
+    failed = failure(json.dumps({"name": value}))
+    assert failed.violations[0].message == f"Input should be a valid string; {told}"
+    assert value_beside(failed.violations[0]) == ""
+    assert failed.detail == f"$.name: Input should be a valid string; {told}"
+
+
+def test_a_text_stands_in_quotes_behind_the_sentence():
+    failed = failure(json.dumps({"name": "a", "count": "12345"}))
+    assert failed.violations[0].message == "Input should be a valid integer."
+    assert value_beside(failed.violations[0]) == "'12345'"
+    assert failed.detail == "$.count: Input should be a valid integer. (it is '12345')"
 
 
 def test_violations_are_joined_without_a_full_stop_between():
