@@ -1,7 +1,7 @@
 """`llm-stream config`: are the settings right, what do they come to, and what may they be."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +36,8 @@ def check(
     tasks = _tasks(folder, report) if folder else None
     if loaded is not None:
         _providers(loaded.settings, tasks, report)
+        for problem in _missing_providers(loaded.settings):
+            report.problem(problem)
     if as_json:
         output.emit_json({"ok": not report.problems, "problems": report.problems, "notes": report.notes})
     elif report.problems:
@@ -178,22 +180,27 @@ def _providers(settings: "Settings", tasks: "Catalogue | None", report: Report) 
             api_key(name, provider, os.environ)
         except ConfigError as error:
             report.note(f"{error} The worker will need it.")
-    for problem in _missing_providers(settings.providers, tasks):
-        report.problem(problem)
     for note in price_notes(settings, tasks.versions()) if tasks else ():
         report.note(note)
 
 
-def _missing_providers(providers: Mapping[str, object], tasks: "Catalogue | None") -> Iterator[str]:
+def _missing_providers(settings: "Settings") -> Iterator[str]:
+    """Also of tasks that can't be loaded: what they name is known all the same."""
+    from stream.cli.task_folders import models_said
     from stream.core.spelling import did_you_mean
 
-    wanted = {version.provider: version for version in tasks.versions()} if tasks else {}
-    for name, version in wanted.items():
-        if name not in providers:
-            yield (
-                f"Task {version.task} ({version.name}) calls the provider {name!r}, which isn't in the settings"
-                f"{did_you_mean(name, providers)}. Add a table [providers.{name}], or correct the task's model."
-            )
+    named: set[str] = set()
+    folders = (file.parent for file in Path(settings.tasks.path).glob("*/task.toml"))
+    for task in sorted(folder for folder in folders if folder.name[0] not in "._"):
+        for version, model in models_said(task).items():
+            name, colon, _ = model.partition(":")
+            if colon and name not in settings.providers and name not in named:
+                named.add(name)
+                yield (
+                    f"Task {task.name} ({version}) calls the provider {name!r}, which isn't in the settings"
+                    f"{did_you_mean(name, settings.providers)}. Add a table [providers.{name}], or correct the task's "
+                    "model."
+                )
 
 
 def _toml(value: object) -> str:

@@ -1,11 +1,14 @@
-"""What the tasks folder says to commands that run no task: which tasks there are, and results topics of their own.
+"""What the tasks folder says where no task is run: which tasks there are, what they call, which topics are their own.
 
 No contract is imported (that would run a task's code); a folder without `task.toml` is no task.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from stream.core.errors import ConfigError
 from stream.core.spelling import did_you_mean
 from stream.settings import Settings
 from stream.tasks.promptfile import read_prompt
@@ -38,7 +41,26 @@ def unknown_task(task: str | None, settings: Settings) -> str | None:
     return f"There is no task {task!r} in {settings.tasks.path}{did_you_mean(task, known)}."
 
 
+def models_said(task: Path) -> Mapping[str, str]:
+    """`provider:model` of each version in a task's folder, as far as its files can be read; whatever else is wrong."""
+    common = _readable(partial(read_toml, task / "task.toml"))
+    fronts = {file.stem: _readable(partial(_front, file)) for file in sorted(task.glob("v*.md"))}
+    said = {name: {**common, **front}.get("model") for name, front in (fronts or {"task.toml": {}}).items()}
+    return {name: model for name, model in said.items() if isinstance(model, str)}
+
+
+def _readable(read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return read()
+    except ConfigError:
+        return {}
+
+
+def _front(version: Path) -> dict[str, Any]:
+    return read_prompt(version).front
+
+
 def _results_topics(file: Path) -> frozenset[str]:
-    fronts = [read_prompt(version).front for version in sorted(file.parent.glob("v*.md"))]
+    fronts = [_front(version) for version in sorted(file.parent.glob("v*.md"))]
     named = [table.get("results_topic") for table in (read_toml(file), *fronts)]
     return frozenset(name for name in named if isinstance(name, str) and name)

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,8 +23,9 @@ from stream.core.records import Request, StructuredMode
 from stream.core.sampling import fraction
 from stream.core.spelling import did_you_mean
 from stream.tasks.contract import Contract, load_contract
-from stream.tasks.promptfile import read_prompt
-from stream.tasks.taskfile import TaskSettings, task_settings, version_settings
+from stream.tasks.problems import Problems
+from stream.tasks.promptfile import prompt_parts, read_prompt
+from stream.tasks.taskfile import Read, TaskSettings, task_settings, version_settings
 from stream.tasks.template import compiled_system, compiled_user
 from stream.tasks.version import Version, version_label
 
@@ -32,19 +34,6 @@ VerifyChecks = Callable[[Mapping[str, Any], type[BaseModel]], None]
 
 _TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _VERSION_FILE = re.compile(r"v[1-9]\d{0,5}\.md")
-
-
-class TaskError(ConfigError):
-    """A task can't be used. problems: a sentence each, with file and key."""
-
-    def __init__(self, problems: tuple[str, ...]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
-def problems_of(error: ConfigError) -> tuple[str, ...]:
-    """What is wrong, a sentence each."""
-    return error.problems if isinstance(error, TaskError) else (str(error),)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,9 +87,11 @@ class Catalogue:
 
 
 def load_catalogue(folder: Path, verify_checks: VerifyChecks) -> Catalogue:
-    """All tasks under `folder`. Raises ConfigError, naming file, key, why and what to do."""
-    folders = task_folders(folder)
-    return Catalogue(MappingProxyType({path.name: load_task(path, verify_checks) for path in folders}))
+    """All tasks under `folder`. Raises ConfigError, naming file, key, why and what to do, for all tasks at once."""
+    problems = Problems()
+    loaded = [problems.tried(partial(load_task, path, verify_checks)) for path in task_folders(folder)]
+    problems.refuse()
+    return Catalogue(MappingProxyType({task.name: task for task in loaded if task is not None}))
 
 
 def task_folders(folder: Path) -> list[Path]:
@@ -120,41 +111,40 @@ def load_task(folder: Path, verify_checks: VerifyChecks) -> Task:
     """One task's folder. Raises ConfigError; TaskError with everything where several things are wrong."""
     if not _TASK_NAME.fullmatch(folder.name):
         raise ConfigError(f"{folder}: a task's name has letters, digits, - and _ only, and at most 64 of them.")
-    settings = task_settings(folder / "task.toml")
-    contract = load_contract(folder / "contract.py")
+    task_file = folder / "task.toml"
+    if not task_file.exists():  # the folder is no task: no code of it is run
+        raise ConfigError(f"{task_file} is missing: a task's folder holds task.toml, contract.py and v1.md.")
+    problems = Problems()
     files = sorted((path for path in folder.iterdir() if _VERSION_FILE.fullmatch(path.name)), key=_number)
-    names = [path.stem for path in files]
-    for name in settings.active:
-        if name not in names:
-            raise ConfigError(f"{folder / 'task.toml'}: active: there is no {name}.md{did_you_mean(name, names)}.")
-    versions = _versions(files, settings, contract, verify_checks)
-    shares = {name: settings.active[name] for name in names if name in settings.active}
+    task = task_settings(task_file, [path.stem for path in files], problems)
+    contract = problems.tried(lambda: load_contract(folder / "contract.py"))
+    loaded = [problems.tried(partial(_load_version, path, task, contract, verify_checks)) for path in files]
+    problems.refuse()
+    versions = {version.name: version for version in loaded if version is not None}
+    shares = {name: task.settings.active[name] for name in versions if name in task.settings.active}
     return Task(folder.name, MappingProxyType(versions), MappingProxyType(shares))
-
-
-def _versions(
-    files: list[Path], settings: TaskSettings, contract: Contract, verify_checks: VerifyChecks
-) -> dict[str, Version]:
-    versions: dict[str, Version] = {}
-    problems: list[str] = []
-    for path in files:
-        try:
-            versions[path.stem] = _load_version(path, settings, contract, verify_checks)
-        except ConfigError as error:
-            problems += problems_of(error)
-    _refuse(problems)
-    return versions
 
 
 def _number(path: Path) -> int:
     return int(path.stem[1:])
 
 
-def _load_version(path: Path, task: TaskSettings, contract: Contract, verify_checks: VerifyChecks) -> Version:
+def _load_version(
+    path: Path, task: Read[TaskSettings], contract: Contract | None, verify_checks: VerifyChecks
+) -> Version | None:
+    """The version; None where nothing is wrong with it but that there is no contract. Raises TaskError."""
+    problems = Problems()
     prompt = read_prompt(path)
-    task_file = path.parent / "task.toml"
-    settings = version_settings(task, prompt.front, path, task_file)
-    _verify_each(settings.checks, path if "checks" in prompt.front else task_file, contract.output_model, verify_checks)
+    settings = version_settings(task, prompt.front, path, problems)
+    if contract is not None:
+        _verify_each(settings.checks, prompt.front.get("checks"), path, contract.output_model, verify_checks, problems)
+    parts = problems.tried(lambda: prompt_parts(prompt))
+    fields = None if contract is None else frozenset(contract.input_model.model_fields)
+    system = parts and problems.tried(partial(compiled_system, parts[0]))
+    user = parts and problems.tried(partial(compiled_user, parts[1], fields))
+    problems.refuse()
+    if contract is None or system is None or user is None:
+        return None
     provider, _, model = settings.model.partition(":")
     name = path.parent.name
     return Version(
@@ -171,27 +161,26 @@ def _load_version(path: Path, task: TaskSettings, contract: Contract, verify_che
         input_model=contract.input_model,
         output_model=contract.output_model,
         output_schema=contract.output_schema,
-        system=_with_schema(compiled_system(prompt.system), settings.structured, contract.output_schema),
-        user=compiled_user(prompt.user, frozenset(contract.input_model.model_fields)),
+        system=_with_schema(system, settings.structured, contract.output_schema),
+        user=user,
     )
 
 
 def _verify_each(
-    checks: Mapping[str, Any], file: Path, output_model: type[BaseModel], verify_checks: VerifyChecks
+    checks: Mapping[str, Any],
+    own: Any,
+    path: Path,
+    output_model: type[BaseModel],
+    verify_checks: VerifyChecks,
+    problems: Problems,
 ) -> None:
-    problems: list[str] = []
+    """own: the checks that the prompt at `path` names itself; the others are `task.toml`'s."""
     for name, options in checks.items():
+        file = path if isinstance(own, Mapping) and name in own else path.with_name("task.toml")
         try:
             verify_checks({name: options}, output_model)
         except ConfigError as error:
-            problems.append(f"{file}: checks.{error}")
-    _refuse(problems)
-
-
-def _refuse(problems: list[str]) -> None:
-    """Versions share what `task.toml` says: each problem once."""
-    if problems:
-        raise TaskError(tuple(dict.fromkeys(problems)))
+            problems.add(f"{file}: checks.{error}")
 
 
 def _with_schema(system: str, structured: StructuredMode, schema: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ import sys
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -26,6 +27,7 @@ from typing_extensions import TypeAliasType, is_typeddict
 
 from stream.core.errors import ConfigError
 from stream.core.spelling import did_you_mean
+from stream.tasks.problems import Problems
 
 FIX = 'model_config = ConfigDict(extra="forbid", allow_inf_nan=False)'
 
@@ -42,11 +44,17 @@ class Contract:
 
 def load_contract(path: Path) -> Contract:
     """The contract in this file. Raises ConfigError, naming file, class and remedy."""
+    problems = Problems()
     module = _module(path)
-    models = {name: _model(module, name, path) for name in ("Input", "Output")}
-    _refuse_lax({root: _reachable(model, path) for root, model in models.items()}, path)
-    if not models["Output"].model_fields:
-        raise ConfigError(f"{path}: Output has no fields: there is nothing to ask a model for.")
+    models: dict[str, type[BaseModel]] = {}
+    for name in ("Input", "Output"):
+        model = problems.tried(partial(_model, module, name, path))
+        if model is not None:
+            models[name] = model
+    _refuse_lax({root: _reachable(model, path, problems) for root, model in models.items()}, path, problems)
+    if "Output" in models and not models["Output"].model_fields:
+        problems.add(f"{path}: Output has no fields: there is nothing to ask a model for.")
+    problems.refuse()
     schemas = {name: _schema(model, path) for name, model in models.items()}
     return Contract(models["Input"], models["Output"], schemas["Input"], schemas["Output"])
 
@@ -103,7 +111,7 @@ def _model(module: ModuleType, name: str, path: Path) -> type[BaseModel]:
     return found
 
 
-def _refuse_lax(models: Mapping[str, Iterable[type[BaseModel]]], path: Path) -> None:
+def _refuse_lax(models: Mapping[str, Iterable[type[BaseModel]]], path: Path, problems: Problems) -> None:
     """All at once. models: those that Input and Output can hold, themselves included."""
     lax: dict[type[BaseModel], str] = {}
     for root, parts in models.items():
@@ -112,7 +120,7 @@ def _refuse_lax(models: Mapping[str, Iterable[type[BaseModel]]], path: Path) -> 
                 lax.setdefault(model, model.__name__ + ("" if model.__name__ == root else f" (inside {root})"))
     if lax:
         each = "the class" if len(lax) == 1 else "each class"
-        raise ConfigError(f"{path}: {_listed(lax.values())} must refuse unknown fields and NaN; add to {each}: {FIX}")
+        problems.add(f"{path}: {_listed(lax.values())} must refuse unknown fields and NaN; add to {each}: {FIX}")
 
 
 def _is_lax(model: type[BaseModel]) -> bool:
@@ -125,7 +133,7 @@ def _listed(names: Iterable[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _reachable(root: type[BaseModel], path: Path) -> list[type[BaseModel]]:
+def _reachable(root: type[BaseModel], path: Path, problems: Problems) -> list[type[BaseModel]]:
     """The model and every model its fields can hold."""
     found = [root]
     for model in found:  # grows while it is walked
@@ -134,7 +142,7 @@ def _reachable(root: type[BaseModel], path: Path) -> list[type[BaseModel]]:
                 if issubclass(part, BaseModel):
                     found += [part] if part not in found else []
                 elif dataclasses.is_dataclass(part) or is_typeddict(part):
-                    raise ConfigError(
+                    problems.add(
                         f"{path}: {model.__name__}.{name}: {part.__name__} must be a class {part.__name__}(BaseModel): "
                         f"only that can refuse unknown fields."
                     )

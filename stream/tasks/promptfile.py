@@ -16,16 +16,18 @@ _HEADING = re.compile(r"^#[ \t]+(system|user)[ \t]*$", re.MULTILINE | re.IGNOREC
 
 @dataclass(frozen=True, slots=True)
 class PromptFile:
-    """content: the file's bytes, as they are hashed. front: its settings, unchecked."""
+    """content: the file's bytes, as they are hashed. front: its settings, unchecked. body: what follows them, from
+    `first_line` on."""
 
+    path: Path
     content: bytes
     front: dict[str, Any]
-    system: PartSource
-    user: PartSource
+    body: str
+    first_line: int
 
 
 def read_prompt(path: Path) -> PromptFile:
-    """The file, split. The system part may be missing or empty, the user part may not. Raises ConfigError."""
+    """The file, its front matter read. Raises ConfigError."""
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig").replace("\r\n", "\n")
@@ -36,10 +38,16 @@ def read_prompt(path: Path) -> PromptFile:
         raise ConfigError(f"{path}: the front matter is not YAML: {' '.join(str(error).split())}") from None
     if text.startswith("---") and not front:  # anything but a mapping is dropped in silence
         raise ConfigError(f"{path}: the front matter holds no settings; write key: value lines, or leave it out.")
-    parts = _parts(path, body, first_line=text[: text.rindex(body)].count("\n") + 1 if body else 1)
+    first_line = text[: text.rindex(body)].count("\n") + 1 if body else 1
+    return PromptFile(path, content, dict(front), body, first_line)
+
+
+def prompt_parts(prompt: PromptFile) -> tuple[PartSource, PartSource]:
+    """The system part, which may be missing or empty, and the user part, which may not. Raises ConfigError."""
+    parts = _parts(prompt.path, prompt.body, prompt.first_line)
     if "user" not in parts or not parts["user"].text:
-        raise ConfigError(f'{path}: there is no "# user" part: it holds what is said about each event.')
-    return PromptFile(content, dict(front), parts.get("system", PartSource("system", "", str(path), 1)), parts["user"])
+        raise ConfigError(f'{prompt.path}: there is no "# user" part: it holds what is said about each event.')
+    return parts.get("system", PartSource("system", "", str(prompt.path), 1)), parts["user"]
 
 
 def _parts(path: Path, body: str, first_line: int) -> dict[str, PartSource]:

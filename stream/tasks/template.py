@@ -25,6 +25,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from stream.core.errors import ConfigError, RenderError
 from stream.core.spelling import did_you_mean
+from stream.tasks.problems import Problems
 
 MAX_PROMPT_BYTES = 8 * 1024 * 1024
 """Of one rendered part, as UTF-8: as large as a request may be. What a model can read is the provider's to say."""
@@ -115,33 +116,36 @@ class UserTemplate:
 
 def compiled_system(part: PartSource) -> str:
     """The system part's text, which is the same for every request. Raises ConfigError."""
+    problems = Problems()
     environment = _PromptEnvironment(finalize=_shown)
     tree = _parsed(environment, part)
     names = sorted(meta.find_undeclared_variables(tree))
     if names:
-        raise ConfigError(
-            f"{part.file}: the system part uses {{{{ {names[0]} }}}}: what an event says may only stand in the user "
-            f"part. Move it there, inside a tag; if the braces are meant, write {{% raw %}}…{{% endraw %}}."
+        used = ", ".join(f"{{{{ {name} }}}}" for name in names)
+        problems.add(
+            f"{part.file}: the system part uses {used}: what an event says may only stand in the user part. "
+            f"Move it there, inside a tag; if the braces are meant, write {{% raw %}}…{{% endraw %}}."
         )
-    _refuse_left_overs(environment, part)
+    _refuse_left_overs(environment, part, problems)
+    problems.refuse()
     try:
         return environment.from_string(tree).render()
     except _RENDERING_ERRORS as error:
         raise ConfigError(f"{part.file}: the system part can't be rendered: {error}.") from None
 
 
-def compiled_user(part: PartSource, fields: frozenset[str]) -> UserTemplate:
-    """The user part, whose variables are the fields of Input. Raises ConfigError."""
+def compiled_user(part: PartSource, fields: frozenset[str] | None) -> UserTemplate:
+    """The user part, whose variables are the fields of Input; None: which they are isn't known. Raises ConfigError."""
+    problems = Problems()
     lexer = _PromptEnvironment(finalize=_shown)
     tree = _parsed(lexer, part)
     for name in sorted(meta.find_undeclared_variables(tree)):
-        if name not in fields:
-            raise ConfigError(
-                f"{part.file} uses {{{{ {name} }}}} but Input has no such field{did_you_mean(name, fields)}."
-            )
-    _refuse_left_overs(lexer, part)
-    tags = _tags_around_expressions(lexer, part)
-    environment = _PromptEnvironment(finalize=_guarding(tags))
+        if fields is not None and name not in fields:
+            problems.add(f"{part.file} uses {{{{ {name} }}}} but Input has no such field{did_you_mean(name, fields)}.")
+    _refuse_left_overs(lexer, part, problems)
+    tags = problems.tried(lambda: _tags_around_expressions(lexer, part))
+    problems.refuse()
+    environment = _PromptEnvironment(finalize=_guarding(tags or frozenset()))
     return UserTemplate(environment.from_string(tree), part.file)
 
 
@@ -156,12 +160,14 @@ def _parsed(environment: _PromptEnvironment, part: PartSource) -> nodes.Template
 
 
 def _refuse_statements(tree: nodes.Template, part: PartSource) -> None:
+    problems = Problems()
     for node in tree.find_all((nodes.Stmt, nodes.Call)):
         if not isinstance(node, _STATEMENTS) or (isinstance(node, nodes.For) and node.recursive):
             what = "call" if isinstance(node, nodes.Call) else type(node).__name__.lower()
-            raise ConfigError(
+            problems.add(
                 f"{part.at(node.lineno)}: prompts have no {what}: only text, {{{{ }}}}, if, for, set and filters."
             )
+    problems.refuse()
 
 
 def _owned_text(environment: _PromptEnvironment, part: PartSource) -> Iterator[tuple[int, str, str]]:
@@ -176,11 +182,10 @@ def _owned_text(environment: _PromptEnvironment, part: PartSource) -> Iterator[t
             yield line, "hole", _HOLE
 
 
-def _refuse_left_overs(environment: _PromptEnvironment, part: PartSource) -> None:
+def _refuse_left_overs(environment: _PromptEnvironment, part: PartSource, problems: Problems) -> None:
     for line, kind, text in _owned_text(environment, part):
-        found = _LEFT_OVER.search(text) if kind == "data" else None
-        if found:
-            raise ConfigError(
+        for found in _LEFT_OVER.finditer(text) if kind == "data" else ():
+            problems.add(
                 f"{part.at(line + text.count(chr(10), 0, found.start()))}: unrendered placeholder {found.group()}: "
                 f"variables are written {{{{ name }}}}; if the braces are meant, write {{% raw %}}…{{% endraw %}}."
             )
@@ -208,11 +213,13 @@ def _tags_around_expressions(environment: _PromptEnvironment, part: PartSource) 
                 exposed -= _enclosed(open_tags, name, seen)
             elif not rest.endswith("/"):
                 open_tags.append((name, seen))
-    if exposed:
-        raise ConfigError(
-            f"{part.at(lines[min(exposed)])}: {{{{ }}}} stands outside of any tag, so the event's text could pass for "
-            f"yours; wrap it, as in <document>{{{{ document_text }}}}</document>."
+    problems = Problems()
+    for line in sorted({lines[place] for place in exposed}):
+        problems.add(
+            f"{part.at(line)}: {{{{ }}}} stands outside of any tag, so the event's text could pass for yours; "
+            f"wrap it, as in <document>{{{{ document_text }}}}</document>."
         )
+    problems.refuse()
     return frozenset(names)
 
 

@@ -134,6 +134,21 @@ def test_check_says_what_is_wrong_in_the_settings_and_in_the_tasks_at_once(proje
     assert done.stderr.endswith("Error: 3 problems to correct.\n")
 
 
+def test_check_names_a_misspelt_provider_of_tasks_that_cannot_be_loaded_too(project, llm_stream):
+    toml = 'model = "antropic:claude-haiku-4-5"\nmax_output_token = 9\nactive = { v1 = 90 }\n'
+    (project / "prompts" / "name-topic" / "task.toml").write_text(toml)
+    another = shutil.copytree(project / "prompts" / "name-topic", project / "prompts" / "another")
+    (another / "task.toml").write_text('model = "anthropic:claude-haiku-4-5"\nactive = { v1 = 100 }\n')
+    (another / "v1.md").write_text("---\nmodel: opnai:gpt-5\n---\nHello.\n")
+    done = llm_stream(project, "config", "check")
+    assert "name-topic/task.toml: max_output_token: there is no such key" in done.stderr
+    assert "name-topic/task.toml: active: the shares (v1 = 90)" in done.stderr
+    assert "Task name-topic (v1) calls the provider 'antropic', which isn't in the settings (did you" in done.stderr
+    assert "another/v1.md: text before the first heading" in done.stderr
+    assert "Task another (v1) calls the provider 'opnai', which isn't in the settings" in done.stderr
+    assert done.stderr.endswith("Error: 5 problems to correct.\n")
+
+
 def test_check_of_a_table_that_stands_twice_says_so_in_the_words_of_toml(project, llm_stream):
     (project / "llm-stream.toml").write_text(GOOD + "[kafka]\n")
     done = llm_stream(project, "config", "check")

@@ -101,6 +101,12 @@ def test_all_classes_that_take_too_much_are_named_at_once(tmp_path):
     )
 
 
+def test_all_that_is_wrong_with_both_classes_is_said_at_once(tmp_path):
+    message = refusal(tmp_path, HEAD + "class Output(BaseModel):\n    a: Named\n    b: Data\n")
+    for part in ("the class Input is missing", "Output.a: Named", "Output.b: Data", "Output must refuse unknown"):
+        assert part in message
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -8,7 +8,7 @@ import pytest
 from stream.core.errors import ConfigError, RouteError
 from stream.core.records import Request
 from stream.core.sampling import fraction
-from stream.tasks import load_catalogue, load_task
+from stream.tasks import load_catalogue, load_task, problems_of
 from stream.validation import verify_checks
 from tests.support.task_folders import CONTRACT, PROMPT, TASK_TOML, write_task
 
@@ -107,9 +107,104 @@ def test_a_broken_examples_file_keeps_no_task_from_loading(tmp_path):
 def test_all_checks_that_are_wrong_are_said_at_once_and_each_once(tmp_path):
     toml = TASK_TOML + "[checks]\nempti = true\nplaceholders = true"
     message = refusal(tmp_path, task_toml=toml, prompts={"v1.md": PROMPT, "v2.md": PROMPT})
-    first, second = message.splitlines()
+    head, first, second = message.splitlines()
+    assert head == "2 problems in the tasks:"
     assert "task.toml: checks.empti" in first
     assert "task.toml: checks.placeholders" in second
+
+
+def problems(root: Path) -> list[str]:
+    """All that is said against the tasks under `root`, without the folder they stand in."""
+    with pytest.raises(ConfigError) as refused:
+        load_catalogue(root, verify_checks)
+    return [problem.removeprefix(f"{root}/") for problem in problems_of(refused.value)]
+
+
+def test_everything_wrong_in_a_task_file_is_said_at_once(tmp_path):
+    write_task(
+        tmp_path,
+        task_toml='model = "claude"\nactive = { v1 = 50, v7 = 40 }\nmax_output_token = 9\nresults_topic = "a b"\n'
+        "repair = true\n[checks]\nempti = true\n",
+    )
+    found = problems(tmp_path)
+    for part in (
+        "sort/task.toml: max_output_token: there is no such key (did you mean max_output_tokens?).",
+        "sort/task.toml: model: should be",
+        "sort/task.toml: results_topic: ",
+        "sort/task.toml: active: there is no v7.md",
+        "sort/task.toml: active: the shares (v1 = 50, v7 = 40) must add up to 100 percent.",
+        "sort/task.toml: repair: not in this version",
+        "sort/task.toml: checks.empti: ",
+    ):
+        assert [problem.startswith(part) for problem in found].count(True) == 1, part
+    assert len(found) == 7
+
+
+def test_what_is_wrong_in_each_file_of_a_task_is_said_at_once(tmp_path):
+    write_task(
+        tmp_path,
+        task_toml=TASK_TOML + "repair = 7\n",
+        contract=CONTRACT.replace("due: date", "due: Dat"),
+        prompts={
+            "v1.md": "# system\nSort {body}.\n\n# user\n{{ body }}\n",
+            "v2.md": "---\nmodle: a:b\nactive: 7\n---\nHello\n" + PROMPT,
+            "v3.md": "# system\n{{ body }} and {{ due }}\n# user\n<a>{{ body }}</a>",
+        },
+    )
+    beginnings = [
+        "sort/task.toml: repair: ",
+        "sort/contract.py can't be imported: NameError",
+        "sort/v1.md line 2: unrendered placeholder {body}",
+        "sort/v1.md line 5: {{ }} stands outside",
+        "sort/v2.md: active: which version",
+        "sort/v2.md: modle: there is no such key",
+        "sort/v2.md: text before the first heading",
+        "sort/v3.md: the system part uses {{ body }}, {{ due }}: ",
+    ]
+    found = problems(tmp_path)
+    assert [problem[: len(start)] for problem, start in zip(found, beginnings, strict=True)] == beginnings
+
+
+def test_a_task_file_that_is_no_toml_keeps_nothing_else_from_being_said(tmp_path):
+    prompts = {"v1.md": "---\nmax_output_tokens: 5\ntruncation_retry_tokens: 4\n---\n# user\n{{ body }}\n"}
+    write_task(tmp_path, task_toml="model = \n", prompts=prompts)
+    toml, prompt = problems(tmp_path)
+    assert toml.startswith("sort/task.toml is not TOML")
+    assert prompt.startswith("sort/v1.md line 6: {{ }} stands outside")
+
+
+def test_what_several_tasks_have_wrong_is_said_at_once(tmp_path):
+    for name in ("a", "b", "c"):
+        write_task(tmp_path, name, task_toml=TASK_TOML + ("" if name == "b" else "x = 1\ny = 2\n"))
+    assert [problem.split(": there")[0] for problem in problems(tmp_path)] == [
+        f"{name}/task.toml: {key}" for name in ("a", "c") for key in ("x", "y")
+    ]
+
+
+def test_a_required_key_that_is_mistyped_is_one_problem_not_two(tmp_path):
+    write_task(tmp_path, task_toml='modell = "a:b"\nactive = { v1 = 100 }\n')
+    assert problems(tmp_path) == ["sort/task.toml: modell: there is no such key (did you mean model?)."]
+
+
+def test_a_wrong_limit_is_not_held_against_the_one_that_was_compared_with_it(tmp_path):
+    write_task(tmp_path, task_toml=TASK_TOML + "max_output_token = 200\ntruncation_retry_tokens = 400\n")
+    assert [problem.split(":")[1] for problem in problems(tmp_path)] == [" max_output_token"]
+
+
+def test_every_variable_that_is_no_field_is_named_at_once(tmp_path):
+    write_task(tmp_path, prompts={"v1.md": "# user\n<a>{{ bodi }}</a>\n<b>{{ urgend }}</b>\n{{ body }}\n{x}\n"})
+    bodi, urgend, braces, outside = problems(tmp_path)
+    assert "{{ bodi }} but Input has no such field (did you mean body?)" in bodi
+    assert "{{ urgend }} but Input has no such field (did you mean urgent?)" in urgend
+    assert "line 5: unrendered placeholder {x}" in braces
+    assert "line 4: {{ }} stands outside" in outside
+
+
+def test_a_folder_without_a_task_file_runs_no_code(tmp_path):
+    folder = write_task(tmp_path, contract=f"open({str(tmp_path / 'ran')!r}, 'w')")
+    (folder / "task.toml").unlink()
+    assert len(problems(tmp_path)) == 1
+    assert not (tmp_path / "ran").exists()
 
 
 def test_loading_writes_nothing_and_leaves_the_import_path_alone(tmp_path):
