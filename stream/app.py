@@ -275,7 +275,12 @@ async def _work(settings: Settings, tasks: Catalogue, options: WorkerOptions) ->
             told.logger.info("leaving; a second Ctrl-C or SIGTERM ends it at once", cause=cause, at_most_s=at_most_s)
             worker.stop(cause)
 
-        stop_on_signals(stop)
+        def ended_at_once() -> None:
+            told.last_words(
+                "ended at once; calls in flight will run again, and be paid again", worker.figures().in_flight
+            )
+
+        stop_on_signals(stop, at_once=ended_at_once)
         spare_the_garbage_collector()
         try:
             await worker.run()
@@ -322,17 +327,24 @@ async def until_topics_are_known(topics: TopicWatch, say: Callable[[str], None])
 
 
 def stop_on_signals(
-    stop: Callable[[str], None], signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
+    stop: Callable[[str], None],
+    signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT),
+    at_once: Callable[[], None] = lambda: None,
 ) -> None:
-    """The first signal, by its name, stops gently; a second one ends the process at once (exit code 128 + number)."""
+    """The first signal, by its name, stops gently; a second one ends the process at once (exit code 128 + number).
+
+    at_once: called just before that end."""
     loop = asyncio.get_running_loop()
     seen: list[int] = []
 
     def received(number: int) -> None:
         if seen:
-            with suppress(ProcessLookupError):
-                signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+            try:
+                at_once()
+            finally:
+                with suppress(ProcessLookupError):
+                    signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
         seen.append(number)
         stop(signal.Signals(number).name)
 

@@ -126,7 +126,7 @@ def _checked(lines: BinaryIO, name: str, task: str, topic: str, max_bytes: int) 
     told = [f"{name}:{error.line}: {error.detail}" for error in refused[:_SHOWN_ERRORS]]
     if len(refused) > _SHOWN_ERRORS:
         told.append(f"… and {counted(len(refused) - _SHOWN_ERRORS, 'line')} more")
-    if count == 0:
+    if count == 0 and any("JSON" in error.detail for error in refused):
         told.append("Each line must be one JSON object. One object over many lines becomes one line by jq -c .")
     wrong = (
         f"a line of {name} is no request" if len(refused) == 1 else f"{len(refused):,} lines of {name} are no requests"

@@ -50,6 +50,9 @@ def tail(
     spans = reading.spans(settings, _topics(wanted, settings), start)
     if doubt := unknown_task(task, settings):
         output.noted(doubt)
+    if follow and output.progress_wanted():
+        since = "from now on" if from_ is None else f"from {from_} on"
+        output.say(f"… following {', '.join(dict.fromkeys(span.topic for span in spans))} {since}; Ctrl-C ends", "dim")
     shown = 0
     with closing(reading.read(settings, spans, follow=follow)) as records:
         for shown, record in enumerate(islice(_about(wanted, records, task), limit), start=1):

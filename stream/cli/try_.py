@@ -13,9 +13,12 @@ from stream.core.counting import counted
 from stream.core.errors import ConfigError, DependencyError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from stream.demo.samples import Sample
     from stream.demo.trial import Trial
     from stream.settings import Settings
+    from stream.tasks import Version
 
 _MOST_BYTES = 64 * 1024 * 1024
 
@@ -47,10 +50,10 @@ def try_(
     if real and fault:
         raise typer.BadParameter("--fault is the simulator's; it can't be laid on the real provider (--real).")
     settings = _settings(ctx)
-    _tell(f"calling {_provider(task, settings) if real else 'the simulator'} for {task}")
+    sample = _sample(task, source, line, settings)
+    _tell(f"calling {_provider(task, settings) if real else _simulator(task, settings, fault)} for {task}")
     from stream.demo.trial import trouble_in_words  # after the line above: the SDKs take seconds to load
 
-    sample = _sample(task, source, line, settings)
     trial = _tried(settings, task, sample, real=real, fault=fault)
     _show(trial, full=full, as_json=as_json)
     if trial.trouble is not None:
@@ -73,14 +76,31 @@ def _settings(ctx: typer.Context) -> "Settings":
 def _provider(task: str, settings: "Settings") -> str:
     """The provider in words, with its address where that isn't the official one. Raises ConfigError."""
     from stream.providers.keys import checked_base_url
+    from stream.providers.table import api_key
+
+    names = {version.provider for version in _versions(task, settings)} & settings.providers.keys()
+    for name in names:
+        api_key(name, settings.providers[name])
+    urls = sorted(filter(None, (checked_base_url(name, settings.providers[name]) for name in names)))
+    return f"the provider at {' or '.join(urls)}" if urls else "the provider"
+
+
+def _simulator(task: str, settings: "Settings", fault: str | None) -> str:
+    """The simulator in words. Raises ConfigError."""
+    _versions(task, settings)
+    if fault is not None:
+        from stream.demo.simulated import refuse_unknown_fault
+
+        refuse_unknown_fault(fault)
+    return "the simulator"
+
+
+def _versions(task: str, settings: "Settings") -> "Collection[Version]":
     from stream.tasks import load_task
     from stream.validation import verify_checks
 
     _refuse_unknown(task, settings)
-    versions = load_task(Path(settings.tasks.path) / task, verify_checks).versions.values()
-    names = {version.provider for version in versions} & settings.providers.keys()
-    urls = sorted(filter(None, (checked_base_url(name, settings.providers[name]) for name in names)))
-    return f"the provider at {' or '.join(urls)}" if urls else "the provider"
+    return load_task(Path(settings.tasks.path) / task, verify_checks).versions.values()
 
 
 def _sample(task: str, source: str, line: int | None, settings: "Settings") -> "Sample":

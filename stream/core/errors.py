@@ -127,7 +127,8 @@ class ProviderError(LlmStreamError):
     status: the HTTP status, None where there was no answer.
     error_type: the provider's own word for it, None where it gave none.
     retry_after_s: how long the provider asked us to wait, already checked (0 ≤ s ≤ 900), None if it did not.
-    answered: whether a readable answer came back. A call without one may have been billed: its price is unknown.
+    unbilled: whether it is known that the call cost nothing: a readable answer says so, or it was never sent. Any other
+        may have been billed: its price is unknown.
     counted: whether it counts as an attempt; the wrapper that knows how the provider fares for others says so.
     may_be_own: whether a refusal that shuts gates (account, unknown model, rate limit) may all the same concern this
         request alone, see `resilience.classify`: then it counts where others get through.
@@ -143,7 +144,7 @@ class ProviderError(LlmStreamError):
         status: int | None = None,
         error_type: str | None = None,
         retry_after_s: float | None = None,
-        answered: bool = True,
+        unbilled: bool = True,
         counted: bool = True,
         may_be_own: bool = False,
         final: bool = False,
@@ -154,7 +155,7 @@ class ProviderError(LlmStreamError):
         self.status = status
         self.error_type = error_type
         self.retry_after_s = retry_after_s
-        self.answered = answered
+        self.unbilled = unbilled
         self.counted = counted
         self.may_be_own = may_be_own
         self.final = final

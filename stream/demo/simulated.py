@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
+from stream.core.errors import ConfigError
+from stream.core.spelling import did_you_mean
 from stream.providers.table import KINDS
 from stream.settings import Settings
 from stream.settings.model import ProviderSettings
+from stream.simulator.faults import FAULTS
 
 NO_KEYS: Mapping[str, str] = {}
 """The environment in which keys are looked for: a key of the user's is not even read."""
@@ -19,6 +22,12 @@ def simulated(settings: Settings, providers: Iterable[str], base_url: str, deadl
     """
     stand_ins = {name: _stand_in(name, settings, base_url, deadline_s) for name in providers}
     return settings.model_copy(update={"providers": {name: each for name, each in stand_ins.items() if each}})
+
+
+def refuse_unknown_fault(kind: str) -> None:
+    """Raises ConfigError if the simulator knows no such fault."""
+    if kind not in FAULTS:
+        raise ConfigError(f"--fault: there is no kind {kind!r}{did_you_mean(kind, FAULTS)}. See docs/simulator.md.")
 
 
 def _stand_in(name: str, settings: Settings, base_url: str, deadline_s: float) -> ProviderSettings | None:

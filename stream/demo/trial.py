@@ -25,7 +25,7 @@ from stream.core.records import Completion, Cost, ModelCall, Prompt, Record, Req
 from stream.core.settlement import Settlement, SettlePolicy, settle
 from stream.core.spelling import did_you_mean
 from stream.demo.samples import Sample
-from stream.demo.simulated import NO_KEYS, simulated
+from stream.demo.simulated import NO_KEYS, refuse_unknown_fault, simulated
 from stream.providers.keys import is_loopback
 from stream.providers.prices import Prices
 from stream.providers.retrying import Retrying, RetryPolicy
@@ -33,7 +33,6 @@ from stream.providers.table import KINDS, api_key, build_provider
 from stream.settings import Settings
 from stream.settings.model import ProviderSettings
 from stream.simulator import Simulator
-from stream.simulator.faults import FAULTS
 from stream.tasks import Catalogue, Version
 from stream.validation.validator import Validator
 
@@ -60,7 +59,8 @@ class Trial:
 
     version: None where no task took the request. calls: in their order, what came of each. cost: of all of them.
     trouble: why the provider gave no reply at all; then there is no outcome and nothing would be published.
-    base_url: where the calls went; empty: the provider's official address.
+    limits: how many tokens each call's reply could have. base_url: where the calls went; empty: the provider's official
+    address.
     """
 
     record: Record
@@ -70,6 +70,7 @@ class Trial:
     request: Request | None = None
     prompt: Prompt | None = None
     calls: tuple[Completion | Failed, ...] = ()
+    limits: tuple[int, ...] = ()
     cost: Cost = field(default_factory=Cost)
     outcome: Outcome | None = None
     settlement: Settlement | None = None
@@ -140,8 +141,8 @@ async def tried_simulated(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Trial:
     """A trial with a simulator of its own. fault: lay this kind on every call. Raises ConfigError."""
-    if fault is not None and fault not in FAULTS:
-        raise ConfigError(f"--fault: there is no kind {fault!r}{did_you_mean(fault, FAULTS)}. See docs/simulator.md.")
+    if fault is not None:
+        refuse_unknown_fault(fault)
     script: list[Mapping[str, Any]] = [{"kind": fault, **_QUICKER.get(fault, {})}] if fault else []
     async with Simulator(script=script, seed=seed) as simulator:
         names = [version.provider for version in tasks.versions()]
@@ -228,6 +229,7 @@ def _trial(
         prepared.request,
         asked.prompt if asked else None,
         tuple(overheard.answers),
+        tuple(call.max_output_tokens for call in overheard.asked),
         asked.tally.cost() if asked else Cost(),
         outcome,
         settle(prepared.record, outcome, _policy(settings), app.CLOCK.now_ms()) if outcome else None,
@@ -261,6 +263,8 @@ def trouble_in_words(trial: Trial, settings: Settings) -> str:
         said = f"{version.task} asks for the model {version.model}: {said}"
     elif len(trial.calls) > 1:
         said = f"No reply after {len(trial.calls)} calls; the last: {said}"
+    if error.status is None and trial.base_url:
+        said += f" Is {trial.base_url} the right base_url, and does a server run there?"
     return f"{said} A worker would shut its gate and wait: the request would not become a dead letter."
 
 

@@ -68,7 +68,10 @@ def _calls(paper: Page, trial: Trial) -> None:
     if len(trial.calls) == 1 and not isinstance(trial.calls[0], Failed):
         return
     paper.title("Calls", f"{len(trial.calls)} sent")
-    for number, call in enumerate(trial.calls, start=1):
+    for number, (call, limit) in enumerate(zip(trial.calls, trial.limits, strict=True), start=1):
+        if number > 1 and limit > trial.limits[number - 2]:
+            again = f"cut off: asked for once more, with up to {limit:,} tokens (truncation_retry_tokens)"
+            paper.line((again, "dim"), hang=2)
         if isinstance(call, Failed):
             paper.line((f"{number} ", "dim"), ("✗ ", "red"), call.error.detail, hang=4)
         else:

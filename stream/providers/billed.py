@@ -8,9 +8,10 @@ from stream.core.records import Completion, ModelCall
 class Billed:
     """A provider that keeps the account of its calls in `call.tally`.
 
-    A call counts from the moment it is handed on, also if the connection fails. It stands there as unpriced until a
-    readable answer says otherwise: a completion with known usage and price, or an error, which costs nothing. A call
-    that was cut off, cancelled, or answered with junk stays unpriced, for it may have been billed.
+    A call counts from the moment it is handed on, also if the connection fails. It stands there as unpriced until it is
+    known what it cost: by a completion with known usage and price, or by an error that costs nothing, a refused
+    connection for one. A call that was cut off, cancelled, or answered with junk stays unpriced, for it may have been
+    billed.
     """
 
     def __init__(self, name: str, inner: Provider, pricer: Pricer) -> None:
@@ -27,7 +28,7 @@ class Billed:
         try:
             completion = await self._inner.complete(call)
         except ProviderError as error:
-            if error.answered:
+            if error.unbilled:
                 tally.unpriced_calls -= 1
             raise
         if completion.usage is not None:

@@ -10,7 +10,7 @@ from stream.core.records import Completion, ModelCall
 class Deadline:
     """A provider whose calls end within `deadline_s` seconds, connecting and reading included.
 
-    A call that is cut may have been carried out and billed: its ProviderError is `ambiguous` and not `answered`.
+    A call that is cut may have been carried out and billed: its ProviderError is `ambiguous` and not `unbilled`.
     Cancellation from outside passes through as it is.
     """
 
@@ -28,7 +28,7 @@ class Deadline:
             raise ProviderError(
                 ErrorClass.AMBIGUOUS,
                 f"no complete answer from {self._name} within {self._deadline_s:g} s; it may be billed all the same",
-                answered=False,
+                unbilled=False,
             ) from None
 
     async def aclose(self) -> None:

@@ -101,7 +101,7 @@ class Retrying:
                 status=failure.status,
                 error_type=failure.error_type,
                 retry_after_s=failure.retry_after_s,
-                answered=failure.answered,
+                unbilled=failure.unbilled,
             ) from failure
 
     def _wait_s(self, failure: ProviderError, tries: int) -> float:

@@ -7,6 +7,7 @@ followed, no proxy or header is taken from the environment, and no message holds
 """
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -38,6 +39,8 @@ _PASSED_ON = ("content-length", "x-client-request-id", "x-stainless-raw-response
 _PRINTABLE = "!#$&'()*+,/:;<=>?@[]^`{|}"
 _HTTP_ERRORS = range(400, 600)
 _COSTS_NOTHING = (*range(400, 500), 503, 529)
+_NEVER_SENT = (ConnectionRefusedError, socket.gaierror)
+"""What shows that there was no connection; others may break one over which the request had gone already."""
 
 
 class SentResponse(Protocol):
@@ -115,7 +118,7 @@ class Wire:
                 return read(value)
         except (JunkError, strict_json.StrictJsonError) as error:
             raise self._junk(str(error)) from None
-        raise self._error(200, {}, value, answered=False)  # what came before the error may be billed
+        raise self._error(200, {}, value, unbilled=False)  # what came before the error may be billed
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -140,10 +143,10 @@ class Wire:
         said = _error_object(await _error_body(response))
         status = response.status_code
         # A gateway's 502 says nothing about what the model behind it did and billed.
-        answered = status in _COSTS_NOTHING or (status in _HTTP_ERRORS and bool(said))
-        raise self._error(status, response.headers, said, answered=answered)
+        unbilled = status in _COSTS_NOTHING or (status in _HTTP_ERRORS and bool(said))
+        raise self._error(status, response.headers, said, unbilled=unbilled)
 
-    def _error(self, status: int, headers: Mapping[str, str], body: dict[str, Any], *, answered: bool) -> ProviderError:
+    def _error(self, status: int, headers: Mapping[str, str], body: dict[str, Any], *, unbilled: bool) -> ProviderError:
         """An answer that says that it failed, classified."""
         error_type, code, message, status = _words(body, status)
         # A sentence without a word, outside of an `error`, is a gateway's: {"message": "Forbidden"}.
@@ -160,14 +163,14 @@ class Wire:
             status=status,
             error_type=self._key.scrubbed(word) if word else None,
             retry_after_s=parse_retry_after(headers, time.time()),
-            answered=answered,
+            unbilled=unbilled,
             may_be_own=may_be_own(error_class, status, error_type, code, message),
             final=headers.get("x-should-retry", "").lower() == "false",
         )
 
     def _junk(self, why: str) -> ProviderError:
         detail = self._key.scrubbed(f"{self._name} ({self._host}) answered 200 with something that is no reply: {why}")
-        return ProviderError(ErrorClass.TRANSIENT, detail, status=200, answered=False)
+        return ProviderError(ErrorClass.TRANSIENT, detail, status=200, unbilled=False)
 
     def _translated(self, error: Exception) -> ProviderError:
         """A foreign exception as ours; one of ours that an SDK wrapped as itself."""
@@ -182,7 +185,9 @@ class Wire:
         # The root's name only: SDKs disagree about the rest, one calls a refused connection a time-out.
         sentence = f"no answer from {self._name} ({self._host}): {type(root).__name__}"
         return ProviderError(
-            ErrorClass.TRANSIENT, self._key.scrubbed(f"{sentence}: {root}" if str(root) else sentence), answered=False
+            ErrorClass.TRANSIENT,
+            self._key.scrubbed(f"{sentence}: {root}" if str(root) else sentence),
+            unbilled=isinstance(root, _NEVER_SENT),
         )
 
 

@@ -66,6 +66,10 @@ class Logs:
     ) -> None:
         """Write what waits, and give the libraries' lines back."""
         logging.getLogger().handlers = self._before
+        self.close()
+
+    def close(self) -> None:
+        """Write what waits, as far as that goes fast; later lines are dropped."""
         self._sink.close()
 
 

@@ -56,6 +56,11 @@ class Telemetry:
         """A bare provider, its calls counted. provider: its configured name."""
         return Observed(inner, provider, self._metrics)
 
+    def last_words(self, what: str, in_flight: int) -> None:
+        """A last line, and nothing after it: the process ends now. in_flight: calls that it gives up."""
+        self.logger.warning(what, calls_in_flight=in_flight)
+        self._logs.close()
+
     def look_at(self, figures: Callable[[], Figures]) -> None:
         """Where gauges and health look from now on; before, they see a worker that waits for its group."""
         self._figures = figures

@@ -37,9 +37,9 @@ def completing(usage: Usage | None = USAGE) -> Scripted:
     return Scripted(act)
 
 
-def failing(*, answered: bool) -> Scripted:
+def failing(*, unbilled: bool) -> Scripted:
     async def act() -> Completion:
-        raise ProviderError(ErrorClass.TRANSIENT, "no", answered=answered)
+        raise ProviderError(ErrorClass.TRANSIENT, "no", unbilled=unbilled)
 
     return Scripted(act)
 
@@ -60,7 +60,7 @@ async def test_a_call_that_takes_too_long_is_ambiguous() -> None:
     with pytest.raises(ProviderError) as caught:
         await Deadline("main", hanging(), 0.01).complete(model_call())
     assert caught.value.error_class is ErrorClass.AMBIGUOUS
-    assert not caught.value.answered
+    assert not caught.value.unbilled
 
 
 async def test_a_call_in_time_passes_the_deadline() -> None:
@@ -82,19 +82,19 @@ async def test_a_deadline_around_the_deadline_keeps_its_own_meaning() -> None:
 
 
 async def test_a_call_is_counted_before_it_is_handed_on() -> None:
-    inner = failing(answered=False)
+    inner = failing(unbilled=False)
     with pytest.raises(ProviderError):
         await billed(inner).complete(model_call())
     assert inner.calls_seen == [1]
 
 
-@pytest.mark.parametrize(("answered", "micro_usd", "unpriced"), [(True, 0, 0), (False, None, 1)])
-async def test_an_answered_error_costs_nothing_and_an_unanswered_one_is_unknown(
-    answered: bool, micro_usd: int | None, unpriced: int
+@pytest.mark.parametrize(("unbilled", "micro_usd", "unpriced"), [(True, 0, 0), (False, None, 1)])
+async def test_an_unbilled_error_costs_nothing_and_the_price_of_another_is_unknown(
+    unbilled: bool, micro_usd: int | None, unpriced: int
 ) -> None:
     call = model_call()
     with pytest.raises(ProviderError):
-        await billed(failing(answered=answered)).complete(call)
+        await billed(failing(unbilled=unbilled)).complete(call)
     assert (call.tally.cost().micro_usd, call.tally.unpriced_calls) == (micro_usd, unpriced)
 
 

@@ -134,8 +134,8 @@ NO_CONTENT_LENGTH = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n"
 
 ROWS = (
     Row("ok", lambda d: send(whole(d)), Stop.COMPLETE, priced=True),
-    Row("connection refused", body(b""), TRANSIENT, priced=False, url="http://127.0.0.1:{free}", requests=0),
-    Row("DNS failure", body(b""), TRANSIENT, priced=False, url="https://nowhere.invalid", requests=0),
+    Row("connection refused", body(b""), TRANSIENT, priced=True, url="http://127.0.0.1:{free}", requests=0),
+    Row("DNS failure", body(b""), TRANSIENT, priced=True, url="https://nowhere.invalid", requests=0),
     Row("hang", lambda d: send_then_hang(), AMBIGUOUS, priced=False, deadline_s=TOO_LONG_S),
     Row("FIN before headers", lambda d: send_then_close(), TRANSIENT, priced=False),
     Row("reset before headers", lambda d: send_then_reset(), TRANSIENT, priced=False),

@@ -68,6 +68,20 @@ def test_a_broken_reply_ends_with_1_and_the_check_that_found_it(attempt, fault, 
     assert f"✗ a dead letter, {reason}: " in done.stdout
 
 
+def test_a_reply_that_was_cut_off_shows_why_there_was_a_second_call(attempt):
+    calls = attempt("extract-invoice", INVOICES, "--fault", "truncate").stdout.partition("Calls  2 sent")[2]
+    lines = [line.strip() for line in calls.splitlines()[1:4]]
+    assert lines == [
+        "1 · a reply, stop reason max_tokens, 48 tokens",
+        "cut off: asked for once more, with up to 8,000 tokens (truncation_retry_tokens)",
+        "2 · a reply, stop reason max_tokens, 48 tokens",
+    ]
+
+
+def test_a_refused_call_is_tried_again_with_as_many_tokens_and_says_nothing_of_them(attempt):
+    assert "once more" not in attempt("extract-invoice", INVOICES, "--fault", "server_error").stdout
+
+
 def test_violations_are_shown_with_their_paths(attempt):
     checks = {each["check"]: each for each in shown(attempt, "extract-invoice", "--fault", "placeholder")["checks"]}
     assert checks["contract"]["passed"] is True
@@ -120,9 +134,11 @@ def test_control_characters_of_a_request_do_not_reach_the_terminal(attempt):
         (("extract-invoice", "--real"), "isn't configured"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_says_what_is_wrong(attempt, arguments, message):
+def test_wrong_usage_ends_with_2_and_says_what_is_wrong(attempt, arguments, message, monkeypatch):
+    monkeypatch.setattr("stream.cli.output.progress_wanted", lambda: "--real" not in arguments)
     done = attempt(*arguments)
     assert done.exit_code == 2
+    assert "… calling" not in done.stderr
     assert message in " ".join(done.stderr.replace("│", " ").split())
     assert done.stdout == ""
 
@@ -221,3 +237,5 @@ def test_a_provider_nobody_can_reach_ends_with_3(attempt, tmp_path):
     done = attempt("extract-invoice", INVOICES, "--real", config=real_provider(tmp_path, "http://127.0.0.1:1"))
     assert done.exit_code == 3
     assert "No reply after 4 calls; the last: no answer from anthropic (127.0.0.1:1)" in done.stderr
+    assert "Is http://127.0.0.1:1 the right base_url, and does a server run there?" in done.stderr
+    assert "without a known price" not in done.stdout

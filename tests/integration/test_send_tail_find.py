@@ -99,6 +99,23 @@ def test_tail_for_a_task_that_is_not_there_says_so(llm_stream: CommandLine, tmp_
     assert "did you mean greet?" in ran.stderr
 
 
+def test_tail_that_follows_tells_a_person_what_it_waits_for(llm_stream: CommandLine, monkeypatch: pytest.MonkeyPatch):
+    llm_stream("send", "greet", stdin="{}\n")
+    follow = ("tail", "requests", "--follow", "--from", "earliest", "--limit", "1")
+    topic = llm_stream.settings.topics.requests[0]
+    assert "following" not in llm_stream(*follow).stderr
+    monkeypatch.setattr("stream.cli.output.progress_wanted", lambda: True)
+    assert f"… following {topic} from earliest on; Ctrl-C ends" in llm_stream(*follow).stderr
+
+
+def test_bytes_that_are_no_text_are_not_told_to_be_made_one_line(llm_stream: CommandLine, tmp_path: Path):
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
+    refused = llm_stream("send", "greet", str(tmp_path / "bytes"))
+    assert "not UTF-8" in refused.stderr
+    assert "jq" not in refused.stderr
+    assert "jq" in llm_stream("send", "greet", stdin="{\n").stderr
+
+
 def test_tail_starts_where_it_is_told_to(llm_stream: CommandLine):
     llm_stream("send", "greet", stdin='{"input": 1, "key": "k"}\n{"input": 2, "key": "k"}\n')
     assert [line["value"] for line in llm_stream("tail", "requests", "--from", "1").lines] == [2]

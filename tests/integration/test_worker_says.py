@@ -60,6 +60,7 @@ def test_ctrl_c_while_kafka_is_silent_says_how_long_it_may_take_and_a_second_one
     assert child.running
     os.kill(child.pid, signal.SIGINT)
     assert child.wait(5) == -signal.SIGINT
+    assert child.output.rstrip().rpartition("\n")[2].count("ended at once; calls in flight will run again") == 1
 
 
 def test_what_leaving_may_take_is_what_the_worker_allows_for_leaving_the_group_and_for_the_last_transaction():

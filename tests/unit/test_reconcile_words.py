@@ -135,7 +135,10 @@ def test_everything_beside_the_balance_is_said() -> None:
     texts = " ".join(text for _, text in lines)
     assert "Spent: $2.500000, of which wasted on dead letters and doubles: $0.400000" in texts
     assert "; without the unknown cost of 2 outcomes." in texts
-    assert "1 request with an outcome had the id of an earlier one, replays included; each is a request of its own: a." in texts
+    assert (
+        "1 request with an outcome had the id of an earlier one, replays included; each is a request of its own: a."
+        in texts
+    )
     assert "1 correction made by people" in texts
     assert "2 records on results or dead letters that no worker wrote" in texts
     assert "3 outcomes of this group for topics that are not in" in texts

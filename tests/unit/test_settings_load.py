@@ -184,7 +184,9 @@ def test_all_problems_are_said_at_once(project):
 
 def test_a_table_of_which_only_the_environment_speaks_makes_one_ask_for_the_folder(project):
     """As in a terminal where a project's variables are set, in another folder."""
-    with pytest.raises(SettingsError, match=r"Only \$LLM_STREAM__PROVIDERS__MAIN__BASE_URL speaks of it: is this .* unset it"):
+    with pytest.raises(
+        SettingsError, match=r"Only \$LLM_STREAM__PROVIDERS__MAIN__BASE_URL speaks of it: is this .* unset it"
+    ):
         loaded({"LLM_STREAM__PROVIDERS__MAIN__BASE_URL": "http://127.0.0.1:8089"})
     written(project, "[providers.main]\nbase_url = 'http://127.0.0.1:8089'")
     with pytest.raises(SettingsError) as caught:
