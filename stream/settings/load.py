@@ -133,7 +133,7 @@ def _read(file: FilePath) -> Tree:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The configuration file {file} is not TOML: {toml_trouble(error)}.") from None
+        raise ConfigError(f"The configuration file {file} is not TOML: {toml_trouble(error, text)}.") from None
     return _placed(values, lines(text), file)
 
 

@@ -63,11 +63,13 @@ class Read(Generic[AnySettings]):
 def read_toml(path: Path) -> dict[str, Any]:
     """The file's tables. Raises ConfigError."""
     try:
-        return tomllib.loads(path.read_bytes().decode())
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {toml_trouble(error)}.") from None
+        text = path.read_bytes().decode()
     except (UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path} can't be read: {error}.") from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {toml_trouble(error, text)}.") from None
 
 
 def task_settings(path: Path, versions: Sequence[str], problems: Problems) -> Read[TaskSettings]:

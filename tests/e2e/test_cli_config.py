@@ -155,6 +155,18 @@ def test_check_of_a_table_that_stands_twice_says_so_in_the_words_of_toml(project
     assert "is not TOML: [kafka] is declared twice (at line 6" in done.stderr
 
 
+def test_check_of_a_text_without_quotes_shows_its_line_and_what_is_missing(project, llm_stream):
+    (project / "llm-stream.toml").write_text(GOOD + "[kafka.properties]\nclient.id = shop\n")
+    done = llm_stream(project, "config", "check")
+    assert (
+        'is not TOML: Invalid value (at line 7, column 13): client.id = shop; text needs quotes: "shop".' in done.stderr
+    )
+    (project / "llm-stream.toml").write_text(GOOD + "[kafka.properties]\nsasl.password = hunter2\n")
+    done = llm_stream(project, "config", "check")
+    assert "is not TOML: Invalid value (at line 7, column 17); text needs quotes." in done.stderr
+    assert "hunter2" not in done.stderr
+
+
 def test_check_of_a_wrong_task_ends_with_2(project, llm_stream):
     (project / "prompts" / "name-topic" / "task.toml").write_text('model = "openai:gpt"\nactive = { v1 = 100 }\n')
     done = llm_stream(project, "config", "check")

@@ -279,6 +279,7 @@ def test_versions_are_ordered_by_number_not_by_spelling(tmp_path):
             ["checks.placeholder.allow", "$.customer", "did you mean $.customer_name"],
         ),
         (TASK_TOML + "[checks", ["task.toml is not TOML"]),
+        ("model = a:b\n", ["task.toml is not TOML", 'line 1, column 9): model = a:b; text needs quotes: "a:b".']),
     ],
 )
 def test_a_wrong_task_file_is_refused_with_file_key_and_remedy(tmp_path, toml, expected):
