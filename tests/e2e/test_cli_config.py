@@ -144,7 +144,7 @@ def test_check_names_a_misspelt_provider_of_tasks_that_cannot_be_loaded_too(proj
     assert "name-topic/task.toml: max_output_token: there is no such key" in done.stderr
     assert "name-topic/task.toml: active: the shares (v1 = 90)" in done.stderr
     assert "Task name-topic (v1) calls the provider 'antropic', which isn't in the settings (did you" in done.stderr
-    assert "another/v1.md: text before the first heading" in done.stderr
+    assert "another/v1.md line 4: text before the first heading" in done.stderr
     assert "Task another (v1) calls the provider 'opnai', which isn't in the settings" in done.stderr
     assert done.stderr.endswith("Error: 5 problems to correct.\n")
 

@@ -158,7 +158,7 @@ def test_what_is_wrong_in_each_file_of_a_task_is_said_at_once(tmp_path):
         "sort/v1.md line 5: {{ }} stands outside",
         "sort/v2.md: active: which version",
         "sort/v2.md: modle: there is no such key",
-        "sort/v2.md: text before the first heading",
+        "sort/v2.md line 5: text before the first heading",
         "sort/v3.md: the system part uses {{ body }}, {{ due }}: ",
     ]
     found = problems(tmp_path)
@@ -302,7 +302,12 @@ def test_what_is_not_built_may_stand_at_off(tmp_path, quiet):
         ("---\nchecks:\n  grounded: true\n---\n" + PROMPT, ["v1.md: checks.grounded: not in this version"]),
         ("---\nmodel: [a\n---\n" + PROMPT, ["v1.md: the front matter is not YAML"]),
         ("---\njust words\n---\n" + PROMPT, ["v1.md: the front matter holds no settings"]),
-        ("Hello\n" + PROMPT, ["v1.md: text before the first heading"]),
+        ("Hello\n" + PROMPT, ["v1.md line 1: text before the first heading", '"# system" or "# user".']),
+        ("# sytem\nSort.\n" + PROMPT, ["v1.md line 1: text before", '"# user" (did you mean "# system"?).']),
+        ("---\nrepair: false\n---\n\n## User:\n{{ body }}", ["v1.md line 5: text", 'mean "# user"?)']),
+        ("# rules\n" + PROMPT, ['a line "# system" or "# user".']),
+        ("---\nrepair: false\n---\n# system\nSort.\n# usr\n{{ body }}", ["line 6 is another", 'mean "# user"?).']),
+        ("# system\nSort.\n# rules\nBe kind.", ["what is said about each event."]),
         ("# system\nSort it.", ['no "# user" part']),
         ("# user\n\n# system\nSort it.", ['no "# user" part']),
         (PROMPT + PROMPT, ['"# system" stands there twice']),
