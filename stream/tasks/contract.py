@@ -2,12 +2,15 @@
 
 Loaded in isolation: under a name of its own, `sys.path` untouched, bytecode neither written nor read, so that a folder
 may be read-only and two tasks may use the same class names. It may import whatever is installed, but no file beside it.
+What it prints goes to stderr, while it is loaded and when its models check a value: stdout is the commands' data.
 
 Both models, and every model inside them, must have `extra="forbid"` and `allow_inf_nan=False`: a reply with a field
 nobody asked for, or a NaN, is not a reply to the question. Output's fields and types must all be expressible as JSON
 Schema, which is what providers are asked for.
 """
 
+import builtins
+import contextlib
 import dataclasses
 import hashlib
 import importlib.util
@@ -19,7 +22,7 @@ from functools import partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import IO, Any
 
 from pydantic import BaseModel, RootModel
 from pydantic.errors import PydanticUserError
@@ -44,6 +47,11 @@ class Contract:
 
 def load_contract(path: Path) -> Contract:
     """The contract in this file. Raises ConfigError, naming file, class and remedy."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return _loaded(path)
+
+
+def _loaded(path: Path) -> Contract:
     problems = Problems()
     module = _module(path)
     models: dict[str, type[BaseModel]] = {}
@@ -74,6 +82,7 @@ def _module(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} can't be loaded as a Python module.")
     module = importlib.util.module_from_spec(spec)
+    vars(module)["print"] = _print
     sys.modules[name] = module  # where Pydantic looks up annotations that are strings
     try:
         spec.loader.exec_module(module)
@@ -82,6 +91,11 @@ def _module(path: Path) -> ModuleType:
         what = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{path} can't be imported: {what}{_line_in(path, error)}") from error
     return module
+
+
+def _print(*values: object, file: IO[str] | None = None, **options: Any) -> None:
+    """Python's own, but for where it prints unless told."""
+    builtins.print(*values, file=sys.stderr if file is None else file, **options)
 
 
 def _line_in(path: Path, error: BaseException) -> str:

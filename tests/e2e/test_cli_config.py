@@ -181,6 +181,18 @@ def test_check_of_a_task_that_cannot_be_loaded_ends_with_2(project, llm_stream):
     assert "there is no v1.md" in done.stderr
 
 
+def test_what_a_contract_prints_does_not_spoil_data_on_stdout(project, llm_stream):
+    contract = project / "prompts" / "name-topic" / "contract.py"
+    shout = "@field_validator('topic')\n    def seen(cls, value):\n        print('checked')\n        return value\n"
+    contract.write_text(f"from pydantic import field_validator\nprint('loaded')\n{contract.read_text()}    {shout}")
+    done = llm_stream(project, "config", "check", "--json")
+    assert json.loads(done.stdout)["ok"]
+    assert "loaded" in done.stderr
+    done = llm_stream(project, "try", "name-topic", '{"text": "Hi"}', "--json")
+    assert json.loads(done.stdout)["outcome"]
+    assert "checked" in done.stderr
+
+
 def test_check_names_each_line_of_the_examples_that_is_no_request(project, llm_stream):
     examples = project / "prompts" / "name-topic" / "examples.jsonl"
     examples.write_text('{"input": {"text": "Hi"}}\n{"input": {}\n\n[1]\n')

@@ -125,6 +125,27 @@ def test_a_missing_contract_is_named(tmp_path):
         load_contract(tmp_path / "contract.py")
 
 
+def test_what_a_contract_prints_while_it_is_loaded_goes_to_stderr(tmp_path, capsys):
+    text = (
+        HEAD + INPUT + "class Output(Strict):\n    a: str\nimport sys\nprint('printed')\nsys.stdout.write('written')\n"
+    )
+    load_contract(written(tmp_path, text))
+    assert capsys.readouterr() == ("", "printed\nwritten")
+
+
+def test_what_a_contract_prints_while_it_checks_a_value_goes_to_stderr(tmp_path, capsys):
+    check = "    @field_validator('a')\n    def seen(cls, value):\n        print('is', value, sep=': ')\n"
+    text = HEAD + "from pydantic import field_validator\n" + INPUT + "class Output(Strict):\n    a: str\n" + check
+    load_contract(written(tmp_path, text)).output_model(a="b")
+    assert capsys.readouterr() == ("", "is: b\n")
+
+
+def test_a_contract_may_say_itself_where_it_prints(tmp_path, capsys):
+    text = HEAD + INPUT + "class Output(Strict):\n    a: str\nimport io\nkept = io.StringIO()\nprint('x', file=kept)\n"
+    load_contract(written(tmp_path, text + "assert kept.getvalue() == 'x\\n'\n"))
+    assert capsys.readouterr() == ("", "")
+
+
 def test_models_may_contain_themselves(tmp_path):
     text = HEAD + INPUT + "class Output(Strict):\n    text: str\n    replies: list[Output]\n"
     assert load_contract(written(tmp_path, text)).output_model.__name__ == "Output"
