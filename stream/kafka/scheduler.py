@@ -18,14 +18,14 @@ from stream.kafka.slots import HeldSlot, Slots
 MAX_PARKED = 2
 MIN_PARKED = 64
 """So many times `max_in_flight` requests of one pool may be started, in the air or waiting inside, at most, or 64: with
-few slots, a few that fail and back off must leave room for others, who are their witnesses. Those that were refused
-don't count, neither at a shut gate nor while they stand aside: what is read bounds them."""
+few slots, a few that fail and back off must leave room for others, who are their witnesses. Those that failed already
+don't count while they wait at the gate, nor those that stand aside: what is read bounds them."""
 
 
 PROBERS = 2
-"""How many requests that were not refused yet wait at a shut gate to probe it: with two, one request that always fails
-can't be every probe, and those that were refused, however many, keep nobody out who may get through. They are taken
-from both ends of the queue in turn: what somebody sent in one go, and is refused, must not be every probe for hours."""
+"""How many newcomers wait at a shut gate to probe it: with two, one request that always fails can't be every probe, and
+those that failed already, however many, keep nobody out who may get through. They are taken from both
+ends of the queue in turn: what somebody sent in one go, and always fails, must not be every probe for hours."""
 
 
 class Admission(Protocol):
@@ -37,8 +37,8 @@ class Admission(Protocol):
     def waiting(self, model: str) -> int:
         """How many started requests wait for the gate."""
 
-    def untried(self, model: str) -> int:
-        """How many of those the provider has not refused before."""
+    def newcomers(self, model: str) -> int:
+        """How many of those never failed in a way that may be their own."""
 
 
 class Scheduler:
@@ -141,12 +141,15 @@ class Scheduler:
         if admission is None:
             return unstarted, math.inf
         view = admission.view(model)
-        waiting = admission.waiting(model)
-        if view.open:
-            room = min(view.room - waiting, unstarted)
-        else:
-            untried = admission.untried(model)
-            room = min(max(view.room, PROBERS) - untried, unstarted + waiting - untried)
+        waiting, newcomers = admission.waiting(model), admission.newcomers(model)
+        unstarted += waiting - newcomers
+        if not view.open:
+            room = max(view.room, PROBERS) - newcomers
+        elif newcomers == waiting:
+            room = view.room - waiting
+        else:  # the gate's line decides how many of them pass those that failed
+            room = max(1.0, view.room) - newcomers
+        room = min(room, unstarted)
         if room >= 1 or view.opens_in_s is None:
             return room, math.inf
         return room, view.opens_in_s

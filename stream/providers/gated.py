@@ -1,80 +1,24 @@
 """A provider behind a gate: calls wait while it is shut, one goes first when it may open.
 
-Promises: a request that waits holds no slot; those for one model go in the order they came, but one that was refused
-goes behind all that were not, also those that come later, so that no single request keeps a gate shut for all; one that
-is refused while others get through shuts nothing; there is no polling: a waiter is woken by the end of another call or
-by one timer.
+Promises: a request that waits holds no slot; those for one model go in the order of their `Line`, so that no requests
+of their own keep a gate shut for all; one that is refused while others get through shuts nothing; there is no polling:
+a waiter is woken by the end of another call or by one timer.
 """
 
 import asyncio
 from collections.abc import Callable
-from heapq import heapify, heappop, heappush
 
 from stream.core.errors import ErrorClass, ProviderError
 from stream.core.expiry import refuse_expired
 from stream.core.ports import Clock, Provider
-from stream.core.records import Completion, ModelCall
+from stream.core.records import Completion, ModelCall, Tally
+from stream.providers.line import Line, Place
 from stream.resilience.backoff import Rand
 from stream.resilience.gate import Gate, GateChange, GateView, Permit
 
 _SHORTEST_TIMER_S = 0.001
-_UNTIDY = 64
 _MAY_BE_ITS_OWN = frozenset({ErrorClass.OVERLOADED, ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 _REFUSALS = frozenset({ErrorClass.ACCOUNT, ErrorClass.UNKNOWN_MODEL})
-
-Place = tuple[bool, int]
-"""In a queue: whether the request was refused before, then the order in which they came."""
-
-
-class _Queue:
-    """Who waits for one model: a heap by place, whose cancelled entries are skipped, and swept when they pile up."""
-
-    __slots__ = ("_heap", "called", "parked", "refused")
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[Place, asyncio.Future[None]]] = []
-        self.parked = 0
-        self.refused = 0
-        """How many of the parked and the called were refused before."""
-        self.called = 0
-        """Woken, on their way to a slot and the gate."""
-
-    @property
-    def busy(self) -> bool:
-        return self.parked > 0 or self.called > 0
-
-    def park(self, place: Place, waiter: asyncio.Future[None]) -> None:
-        heappush(self._heap, (place, waiter))
-        self.parked += 1
-        self.refused += place[0]
-
-    def first(self) -> Place | None:
-        """The foremost place; None if nobody is left (`parked` counts the cancelled until they know it)."""
-        while self._heap and self._heap[0][1].done():
-            heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
-
-    def call(self) -> bool:
-        """Wake the first; false if there is none."""
-        if self.first() is None:
-            return False
-        heappop(self._heap)[1].set_result(None)
-        self.parked -= 1
-        self.called += 1
-        return True
-
-    def came(self, place: Place) -> None:
-        """One that was called has asked the gate, or gave up on its way there."""
-        self.called -= 1
-        self.refused -= place[0]
-
-    def leave(self, place: Place) -> None:
-        """One that was parked gave up."""
-        self.parked -= 1
-        self.refused -= place[0]
-        if len(self._heap) > 2 * self.parked + _UNTIDY:
-            self._heap = [entry for entry in self._heap if not entry[1].done()]
-            heapify(self._heap)
 
 
 class Gated:
@@ -94,7 +38,7 @@ class Gated:
         self._clock = clock
         self._rand = rand
         self._on_change = on_change
-        self._queues: dict[str, _Queue] = {}
+        self._lines: dict[str, Line] = {}
         self._tickets = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -104,13 +48,13 @@ class Gated:
 
     def waiting(self, model: str) -> int:
         """How many requests for a model wait for the gate, those just woken included."""
-        queue = self._queues.get(model)
-        return 0 if queue is None else queue.parked + queue.called
+        line = self._lines.get(model)
+        return 0 if line is None else line.waiting
 
-    def untried(self, model: str) -> int:
-        """How many of those have not been refused before: the ones that may tell something new as a probe."""
-        queue = self._queues.get(model)
-        return 0 if queue is None else queue.parked + queue.called - queue.refused
+    def newcomers(self, model: str) -> int:
+        """How many of those never failed in a way that may be their own: as a probe they tell something new."""
+        line = self._lines.get(model)
+        return 0 if line is None else line.newcomers
 
     async def complete(self, call: ModelCall) -> Completion:
         """One completion, once the gate lets it go. Raises ProviderError; RouteError if it expired meanwhile."""
@@ -167,45 +111,50 @@ class Gated:
         return tally.refused_alone and self._gate.is_untroubled(permit, now_s)
 
     async def _permit(self, call: ModelCall) -> Permit:
-        queue = self._queues.get(call.model)
-        if queue is None:
-            queue = self._queues[call.model] = _Queue()
-        if not queue.busy:
+        line = self._lines.get(call.model)
+        if line is None:
+            line = self._lines[call.model] = Line()
+        if not line.waiting:
             await call.slot.acquire()
             permit = self._gate.admit(call.model, self._clock.monotonic_s())
             if permit is not None:
                 return permit
-        self._tickets += 1
-        return await self._wait(call, queue, (call.tally.refused_s is not None, self._tickets))
+        return await self._wait(call, line, self._last_place(call.tally))
 
-    async def _wait(self, call: ModelCall, queue: _Queue, place: Place) -> Permit:
+    def _last_place(self, tally: Tally) -> Place:
+        self._tickets += 1
+        refused = tally.refused_s is not None
+        failed = refused or tally.suspect_since_s is not None
+        return Place(refused, max(1, tally.calls) if failed else 0, self._tickets)
+
+    async def _wait(self, call: ModelCall, line: Line, place: Place) -> Permit:
         """Wait without a slot; when called, get one and ask again. Refused, it keeps its place."""
         while True:
             call.slot.release()
-            await self._turn(queue, place)
+            await self._turn(line, place)
             try:
                 await call.slot.acquire()
             except BaseException:
-                queue.came(place)
+                line.came(place)
                 self._call_waiters()  # the place this one was called for is another's
                 raise
-            queue.came(place)
+            line.came(place)
             permit = self._gate.admit(call.model, self._clock.monotonic_s())
             if permit is not None:
                 self._call_waiters()
                 return permit
 
-    async def _turn(self, queue: _Queue, place: Place) -> None:
+    async def _turn(self, line: Line, place: Place) -> None:
         waiter = asyncio.get_running_loop().create_future()
-        queue.park(place, waiter)
+        line.park(place, waiter)
         self._call_waiters()
         try:
             await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                queue.leave(place)
+                line.leave(place)
             else:
-                queue.came(place)
+                line.came(place)
                 self._call_waiters()
             raise
 
@@ -217,18 +166,18 @@ class Gated:
 
     def _call_waiters(self) -> None:
         """Wake as many as there is room for, the longest waiting model first; set the timer for the others."""
-        firsts = ((queue.first(), model) for model, queue in self._queues.items() if queue.parked)
+        firsts = ((line.first(), model) for model, line in self._lines.items() if line.parked)
         parked = sorted((place, model) for place, model in firsts if place is not None)
         if not parked:
             return
         now_s = self._clock.monotonic_s()
         next_s: float | None = None
         for _, model in parked:
-            queue = self._queues[model]
+            line = self._lines[model]
             view = self._gate.peek(model, now_s)
-            while view.room - queue.called >= 1 and queue.call():
+            while view.room - line.called >= 1 and line.call(shut=not view.open):
                 pass
-            if queue.parked and view.opens_in_s is not None:
+            if line.parked and view.opens_in_s is not None:
                 next_s = view.opens_in_s if next_s is None else min(next_s, view.opens_in_s)
         if next_s is not None:
             self._wake_in(next_s)

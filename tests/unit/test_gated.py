@@ -106,14 +106,14 @@ def test_a_refused_request_goes_behind_those_that_come_later() -> None:
     async def main() -> None:
         bad = asyncio.create_task(setup.insist("bad"))
         await asyncio.sleep(1)
-        assert (setup.gated.waiting("m"), setup.gated.untried("m")) == (1, 0)
+        assert (setup.gated.waiting("m"), setup.gated.newcomers("m")) == (1, 0)
         later = asyncio.create_task(setup.ask("later"))
         await asyncio.sleep(1)
-        assert (setup.gated.waiting("m"), setup.gated.untried("m")) == (2, 1)
+        assert (setup.gated.waiting("m"), setup.gated.newcomers("m")) == (2, 1)
         await later
         bad.cancel()
         await asyncio.gather(bad, return_exceptions=True)
-        assert (setup.gated.waiting("m"), setup.gated.untried("m")) == (0, 0)
+        assert (setup.gated.waiting("m"), setup.gated.newcomers("m")) == (0, 0)
 
     simulate(setup, main)
     assert [name for _, name in setup.provider.sent[:2]] == ["bad", "later"]

@@ -37,7 +37,7 @@ class Gate:
     def waiting(self, model: str) -> int:
         return self._waiting
 
-    def untried(self, model: str) -> int:
+    def newcomers(self, model: str) -> int:
         return self._waiting - self._refused
 
 
@@ -159,9 +159,16 @@ async def test_refused_requests_leave_a_probe_its_place_however_many_they_are() 
     await stop(setup)
 
 
-async def test_at_an_open_gate_refused_requests_take_their_room() -> None:
-    setup = Setup(admissions={"main": Gate(GateView(room=5), waiting=4, refused=4)})
-    setup.ready(1, 2, 3)
+async def test_at_an_open_gate_newcomers_wait_beside_those_that_failed_and_the_line_decides() -> None:
+    setup = Setup(admissions={"main": Gate(GateView(room=3), waiting=4, refused=4)})
+    setup.ready(1, 2, 3, 4)
+    assert await setup.pump() == [1, 2, 3]
+    await stop(setup)
+
+
+async def test_at_an_open_gate_without_room_one_newcomer_waits_beside_those_that_failed() -> None:
+    setup = Setup(admissions={"main": Gate(GateView(room=0), waiting=4, refused=4)})
+    setup.ready(1, 2)
     assert await setup.pump() == [1]
     await stop(setup)
 

@@ -1,0 +1,128 @@
+"""Who waits at a gate for one model, and who goes next: newcomers before those whose failures may be their own.
+
+What failed and waits again may be what shut the gate: eight requests that always fail must not be the only ones that
+ever probe it. While it is shut, newcomers probe it, as long as there is one. While it is open, a request that failed
+lets as many newcomers pass as it was called (`MOST_PASSES` at most), so that each has its turn, and the more often it
+failed, the rarer; one that was refused lets `REFUSED_PASSES` pass, since each refusal may shut the gate for all.
+A 429 is nobody's own: whoever was told to slow down is as good as a newcomer.
+"""
+
+import asyncio
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
+
+MOST_PASSES = 7
+REFUSED_PASSES = 31
+_UNTIDY = 64
+
+
+class Place(NamedTuple):
+    """A place in a line; the smallest goes first.
+
+    refused: whether the request was refused before. calls: how often it was called, 0 for a newcomer: nothing that may
+    be its own failure has happened to it. ticket: the order in which they came.
+    """
+
+    refused: bool
+    calls: int
+    ticket: int
+
+    @property
+    def passes(self) -> int:
+        """How many newcomers it lets pass while the gate is open."""
+        return REFUSED_PASSES if self.refused else min(self.calls, MOST_PASSES)
+
+
+class _Lane:
+    """A heap by place, whose cancelled entries are skipped, and swept when they pile up."""
+
+    __slots__ = ("_heap", "parked")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[Place, asyncio.Future[None]]] = []
+        self.parked = 0
+
+    def park(self, place: Place, waiter: "asyncio.Future[None]") -> None:
+        heappush(self._heap, (place, waiter))
+        self.parked += 1
+
+    def first(self) -> Place | None:
+        """The foremost place; None if nobody is left (`parked` counts the cancelled until they know it)."""
+        while self._heap and self._heap[0][1].done():
+            heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def wake(self) -> None:
+        """Wake the first, which must be there."""
+        heappop(self._heap)[1].set_result(None)
+        self.parked -= 1
+
+    def leave(self) -> None:
+        """One that was parked gave up."""
+        self.parked -= 1
+        if len(self._heap) > 2 * self.parked + _UNTIDY:
+            self._heap = [entry for entry in self._heap if not entry[1].done()]
+            heapify(self._heap)
+
+
+class Line:
+    """See the module. `called`: woken, on their way to a slot and the gate."""
+
+    __slots__ = ("_failed", "_new", "_new_called", "_passed", "called")
+
+    def __init__(self) -> None:
+        self._new, self._failed = _Lane(), _Lane()
+        self._passed = 0
+        """How many newcomers went since the last one that had failed."""
+        self._new_called = 0
+        self.called = 0
+
+    @property
+    def parked(self) -> int:
+        """How many wait to be woken."""
+        return self._new.parked + self._failed.parked
+
+    @property
+    def waiting(self) -> int:
+        """How many wait, those woken included."""
+        return self.parked + self.called
+
+    @property
+    def newcomers(self) -> int:
+        """How many of these are newcomers."""
+        return self._new.parked + self._new_called
+
+    def park(self, place: Place, waiter: "asyncio.Future[None]") -> None:
+        """Wait at this place."""
+        self._lane(place).park(place, waiter)
+
+    def first(self) -> Place | None:
+        """The foremost place; None if nobody is left."""
+        return min(filter(None, (self._new.first(), self._failed.first())), default=None)
+
+    def call(self, *, shut: bool) -> bool:
+        """Wake the next; false if there is none. shut: it is to be a probe."""
+        new, failed = self._new.first(), self._failed.first()
+        if new is not None and (shut or failed is None or self._passed < failed.passes):
+            self._new.wake()
+            self._new_called += 1
+            self._passed += 1
+        elif failed is not None:
+            self._failed.wake()
+            self._passed = 0
+        else:
+            return False
+        self.called += 1
+        return True
+
+    def came(self, place: Place) -> None:
+        """One that was called has asked the gate, or gave up on its way there."""
+        self.called -= 1
+        self._new_called -= place.calls == 0
+
+    def leave(self, place: Place) -> None:
+        """One that was parked gave up."""
+        self._lane(place).leave()
+
+    def _lane(self, place: Place) -> _Lane:
+        return self._failed if place.calls else self._new
