@@ -94,10 +94,12 @@ def calling(
     on_change: Callable[[GateChange], None],
     environ: Mapping[str, str] = os.environ,
     observed: Callable[[str, Provider], Provider] = lambda name, bare: bare,
+    noticed: Callable[[str, Provider], Provider] = lambda name, gated: gated,
 ) -> Calling:
     """The providers that the tasks use, retrying behind a gate. Raises ConfigError. Call it on the event loop.
 
-    environ: where API keys are; empty where none may be used (the demo). observed: wraps a bare provider.
+    environ: where API keys are; empty where none may be used (the demo). observed: wraps a bare provider, noticed: one
+    behind its gate.
     """
     prices = Prices(settings.providers, settings.prices)
     ceiling = settings.worker.max_in_flight
@@ -109,7 +111,7 @@ def calling(
         pools = {pool: each.models for pool, each in configured.pools.items()}
         gate = Gate(name, pools, deadline_s=configured.deadline_s, ceiling=ceiling)
         gates[name] = Gated(bare, gate, CLOCK, random.random, on_change)
-        providers[name] = Retrying(gates[name], RetryPolicy(), random.random, asyncio.sleep)
+        providers[name] = Retrying(noticed(name, gates[name]), RetryPolicy(), random.random, asyncio.sleep)
     return Calling(providers, gates)
 
 
@@ -262,7 +264,7 @@ async def _work(settings: Settings, tasks: Catalogue, options: WorkerOptions) ->
         for note in price_notes(settings, tasks.versions()):
             told.logger.warning(note)
         told.logger.info("loading the providers", providers=provider_addresses(settings, tasks))
-        called = calling(settings, tasks, on_gate_change(told.watch), observed=told.observed)
+        called = calling(settings, tasks, on_gate_change(told.watch), observed=told.observed, noticed=told.noticed)
         open_things.push_async_callback(called.aclose)
         topics = TopicWatch(settings, [version.results_topic for version in tasks.versions()])
         await until_topics_are_known(topics, told.watch.trouble)

@@ -56,6 +56,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "foreign": report.foreign,
         "nameless": report.nameless,
         "other_topics": report.other_topics,
+        "other_groups": dict(report.other_groups),
         "cost": None
         if spending is None
         else {
@@ -143,8 +144,8 @@ def _verdict(report: Report, group: str) -> Line:
     sum_up = f"{counted(requests, 'request')} = {' + '.join(terms)}"
     if report.failed:
         return Line("failed", f"Not balanced: {sum_up}.")
-    if _is_unheard_of(report):
-        return Line("noted", f"{_committed_nothing(group)} There is nothing to check: {sum_up}.")
+    if report.unheard_of:
+        return Line("noted", f"{_committed_nothing(report, group)} There is nothing to check: {sum_up}.")
     doubled = "" if report.total(Verdict.DOUBLED_ALLOWED) else ", nothing doubled"
     lost = "nothing more lost" if report.total(Verdict.GAP) else "nothing lost"
     if not report.proven:
@@ -197,23 +198,16 @@ def _waiting(report: Report, group: str, now_ms: int) -> Iterator[Line]:
             f"The oldest pending request, in {each.topic}:{each.partition}, has waited for "
             f"{duration((now_ms - since_ms) / 1_000)}. Is a worker running? Next: llm-stream lag",
         )
-    if report.total(Verdict.PENDING) and _has_no_commit(report) and (report.failed or not _is_unheard_of(report)):
-        yield Line("noted", _committed_nothing(group))
+    if report.total(Verdict.PENDING) and report.has_no_commit and (report.failed or not report.unheard_of):
+        yield Line("noted", _committed_nothing(report, group))
 
 
-def _is_unheard_of(report: Report) -> bool:
-    """Whether nothing at all speaks of the group: it may have another name, and then a balance proves nothing."""
-    unsettled = {Verdict.PENDING, Verdict.UNPROVABLE, Verdict.BEFORE_START}
-    has_outcomes = any(report.total(verdict) for verdict in Verdict if verdict not in unsettled)
-    return bool(report.total(Verdict.PENDING)) and not has_outcomes and _has_no_commit(report)
-
-
-def _has_no_commit(report: Report) -> bool:
-    return all(each.committed is None for each in report.partitions)
-
-
-def _committed_nothing(group: str) -> str:
-    return f"The group {group} has committed nothing: no worker has run under this name, or its commits have expired."
+def _committed_nothing(report: Report, group: str) -> str:
+    said = f"The group {group} has committed nothing: no worker has run under this name, or its commits have expired."
+    if not report.other_groups:
+        return said
+    name, count = max(report.other_groups.items(), key=lambda item: item[1])
+    return f"{said} The topics hold {counted(count, 'outcome')} of the group {name}: is [kafka] group_id right?"
 
 
 def _aside(report: Report) -> Iterator[Line]:

@@ -176,6 +176,8 @@ def _providers(settings: "Settings", tasks: "Catalogue | None", report: Report) 
             report.problem(str(error))
             continue
         report.passed(f"provider {name}: {provider.kind}, {url or 'its official address'}")
+        if provider.kind == "anthropic" and url.rstrip("/").endswith("/v1"):
+            report.note(f"providers.{name}.base_url ends with /v1, to which the client adds /v1/messages: take it out.")
         try:
             api_key(name, provider, os.environ)
         except ConfigError as error:

@@ -47,7 +47,7 @@ def list_(
     _refuse_unknown_code(code)
     if doubt := unknown_task(task, settings):
         output.noted(doubt)
-    start = start_from(since, now_ms())
+    start = start_from(since, now_ms(), "--since")
     found = letters.newest(settings, Filter(task, stage, code), limit, start)
     replays = Replays.read(settings)
     if as_json:

@@ -36,7 +36,7 @@ def find(
 ) -> None:
     """Show everything about one request id: request, calls, result, dead letter, decisions, audit copy."""
     settings = kafka_settings(ctx)
-    start = start_from(from_, now_ms())
+    start = start_from(from_, now_ms(), "--from")
     trace = finding.find(settings, request_id, start, results_topics(settings))
     if as_json:
         output.emit_json(trace.as_json())

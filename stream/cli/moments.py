@@ -7,11 +7,11 @@ from stream.cli.when import start_from
 EXPECTED = "a time: how long ago (90s, 30m, 2h, 7d), or date and time (2026-11-23T10:00)"
 
 
-def moment_ms(text: str, now_ms: int) -> int:
-    """Milliseconds since 1970. Raises typer.BadParameter for what is no time."""
-    start = start_from(text, now_ms, EXPECTED)
+def moment_ms(text: str, now_ms: int, option: str) -> int:
+    """Milliseconds since 1970. option: where it was written. Raises typer.BadParameter for what is no time."""
+    start = start_from(text, now_ms, option, EXPECTED)
     if start.at != "time":
-        raise typer.BadParameter(f"{text!r} is not {EXPECTED}")
+        raise typer.BadParameter(f"{text!r} is not {EXPECTED}", param_hint=option)
     return start.number
 
 

@@ -41,8 +41,8 @@ def reconcile(
 
     settings = kafka_settings(ctx)
     now_ms = current_ms()
-    from_ms = moment_ms(since, now_ms) if since else None
-    to_ms = moment_ms(until, now_ms) if until else None
+    from_ms = moment_ms(since, now_ms, "--from") if since else None
+    to_ms = moment_ms(until, now_ms, "--to") if until else None
     if from_ms is not None and to_ms is not None and from_ms >= to_ms:
         raise typer.BadParameter(f"--from {since} is not before --to {until}: there is nothing between them")
     question = Question(

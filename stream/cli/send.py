@@ -150,15 +150,20 @@ class _Last:
 def nearly_long_form(value: Any) -> str | None:
     """What is wrong with an object that looks like a misspelt long form; None for one that doesn't.
 
-    It has an id or a key and nothing but what is nearly one of `_LONG_FORM`, one of that nearly `input`.
+    It has an id or a key, and either an input that is an object, or nothing but what is nearly one of `_LONG_FORM`, one
+    of that nearly `input`.
     """
-    if not isinstance(value, dict) or len(value) > len(_LONG_FORM) or value.keys().isdisjoint({"id", "key"}):
+    if not isinstance(value, dict) or value.keys().isdisjoint({"id", "key"}):
         return None
     meant = {name: _nearest(name) for name in value}
-    wrong = [name for name, near in meant.items() if near != name]
-    if not wrong or None in meant.values() or "input" not in meant.values():
+    wrong = {name: near for name, near in meant.items() if near != name}
+    if not isinstance(value.get("input"), dict) and (None in meant.values() or "input" not in meant.values()):
         return None
-    return ", ".join(f"{name!r} (did you mean {meant[name]}?)" for name in wrong)
+    return ", ".join(f"{name!r} ({_guess(near)})" for name, near in wrong.items()) or None
+
+
+def _guess(near: str | None) -> str:
+    return f"did you mean {near}?" if near else "none of its keys"
 
 
 def _nearest(name: str) -> str | None:

@@ -46,7 +46,7 @@ def tail(
     """Show decoded records as JSON lines (at a terminal: indented)."""
     wanted = _kind(kind)
     settings = kafka_settings(ctx)
-    start = start_from(from_ or ("latest" if follow else "earliest"), now_ms())
+    start = start_from(from_ or ("latest" if follow else "earliest"), now_ms(), "--from")
     spans = reading.spans(settings, _topics(wanted, settings), start)
     if doubt := unknown_task(task, settings):
         output.noted(doubt)

@@ -18,10 +18,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def start_from(text: str, now: int, expected: str = _EXPECTED) -> Start:
+def start_from(text: str, now: int, option: str, expected: str = _EXPECTED) -> Start:
     """What a person wrote. now: milliseconds since 1970. A time without a zone is local time.
 
-    expected: what the command takes, for the message.
+    option: where it was written, and expected: what the command takes there, for the message.
 
     Raises typer.BadParameter for anything else.
     """
@@ -36,4 +36,4 @@ def start_from(text: str, now: int, expected: str = _EXPECTED) -> Start:
     try:
         return Start("time", max(0, int(datetime.fromisoformat(word).timestamp() * 1000)))
     except (ValueError, OverflowError, OSError):
-        raise typer.BadParameter(f"{text!r} is not {expected}") from None
+        raise typer.BadParameter(f"{text!r} is not {expected}", param_hint=option) from None

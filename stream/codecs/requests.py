@@ -137,7 +137,7 @@ def _refuse_registry_framing(value: bytes, headers: Headers) -> None:
         return
     raise DecodeError(
         "avro_unconfigured",
-        f"{what}, but no registry is configured here (registry.url). Send JSON, or set the registry.",
+        f"{what}, which this version can't read. Send JSON.",
     )
 
 

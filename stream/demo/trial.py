@@ -263,7 +263,7 @@ def trouble_in_words(trial: Trial, settings: Settings) -> str:
         said = f"{version.task} asks for the model {version.model}: {said}"
     elif len(trial.calls) > 1:
         said = f"No reply after {len(trial.calls)} calls; the last: {said}"
-    if error.status is None and trial.base_url:
+    if error.status is None and trial.base_url and not trial.simulated:
         said += f" Is {trial.base_url} the right base_url, and does a server run there?"
     return f"{said} A worker would shut its gate and wait: the request would not become a dead letter."
 

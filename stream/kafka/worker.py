@@ -135,6 +135,7 @@ class Worker:
             await self._leave()
             if not committing.done():
                 committing.cancel()
+            self._watch.left()
         for ended in (committing, self._failure):
             if ended.done() and not ended.cancelled() and (error := ended.exception()):
                 raise error

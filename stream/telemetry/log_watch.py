@@ -7,6 +7,7 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from stream.core import headers
 from stream.core.outcomes import Completed, DeadLettered, Outcome
 from stream.core.records import Cost, Record
 from stream.telemetry.watch import Watch
@@ -50,6 +51,7 @@ class LogWatch(Watch):
         self._repeats = Repeats()
         self._gates: dict[tuple[str, str], bool] = {}
         """Gates that are shut; whether that was said."""
+        self._published = 0
 
     def finished(self, record: Record, outcome: Outcome) -> None:
         """The one line of a request."""
@@ -57,6 +59,10 @@ class LogWatch(Watch):
             self._completed(record, outcome)
         else:
             self._dead_lettered(record, outcome)
+
+    def committed(self, outcomes: int, seconds: float) -> None:
+        """Nothing is said of single commits; how many outcomes there were is told in the end."""
+        self._published += outcomes
 
     def attempt_failed(self, reason: str) -> None:
         """A commit that is tried again."""
@@ -145,6 +151,23 @@ class LogWatch(Watch):
         seconds = None if opens_in_s is None else round(opens_in_s, 1)
         say("gate shut; requests wait", **said, next_probe_s=seconds, **_optional(what_to_do=remedy, times=held_back))
 
+    def tried_on(self, request_id: str, provider: str, model: str, calls: int, detail: str) -> None:
+        """A request that doesn't come to an end: one of a model's at a time, once a minute."""
+        held_back = self._repeats.held_back(("tried on", provider, model), self._now_s())
+        if held_back is None:
+            return
+        self._log.warning(
+            "a request fails again and again, and is tried on",
+            request_id=request_id,
+            provider=provider,
+            model=model,
+            calls=calls,
+            detail=detail,
+            what_to_do="nothing, if the provider has trouble; if the request is the cause, it becomes a dead letter "
+            "once others get through meanwhile (with --limit there may be none: start a worker without)",
+            **_optional(times=held_back),
+        )
+
     def brokers(self, *, up: bool, detail: str) -> None:
         """Kafka went away, or is back."""
         if up:
@@ -159,6 +182,10 @@ class LogWatch(Watch):
     def draining(self, seconds: float, cause: str) -> None:
         """A signal, or the budget is used up."""
         self._log.info("stopping: calls in flight may finish, nothing new starts", cause=cause, drain_timeout_s=seconds)
+
+    def left(self) -> None:
+        """The last line of a worker that ended in order."""
+        self._log.info("left the group", outcomes_published=self._published)
 
     def _completed(self, record: Record, outcome: Completed) -> None:
         version, cost = outcome.version, outcome.cost
@@ -180,7 +207,7 @@ class LogWatch(Watch):
             stage=failure.stage,
             code=failure.code,
             detail=failure.detail,
-            request_id=request.id if request else None,
+            request_id=request.id if request else headers.text(record.headers or (), "ce_id"),
             task=request.task if request else None,
             prompt=version.label if version else None,
             source=_source(record),

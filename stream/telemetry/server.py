@@ -54,13 +54,15 @@ class TelemetryServer:
         metrics_page: Callable[[], bytes],
         figures: Callable[[], Figures],
         shut_gates: Callable[[], list[dict[str, Any]]] = list,
+        failing: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
-        """metrics_page: in the Prometheus text format. figures, shut_gates: as things are right now."""
+        """metrics_page: in the Prometheus text format. figures, shut_gates, failing: as things are right now."""
         self._settings = settings
         self._metrics = Page(metrics_page)
         self._status = Page(self._status_page)
         self._figures = figures
         self._shut_gates = shut_gates
+        self._failing = failing
         self._runner: web.AppRunner | None = None
 
     @property
@@ -129,6 +131,7 @@ class TelemetryServer:
             "ready": not not_ready(figures),
             "reasons": [*not_live(figures), *not_ready(figures)],
             "gates_shut": self._shut_gates(),
+            "failing": self._failing(),
             **dataclasses.asdict(figures),
         }
         return orjson.dumps(status, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -1,7 +1,8 @@
-"""Everything operators see of one worker, put together; `app` wires it in three places:
+"""Everything operators see of one worker, put together; `app` wires it in a few places:
 
 async with telemetry(settings, tasks.versions()) as told:     # logs and the server, while the context lasts
     bare = told.observed(name, build_provider(...))           # below the gate
+    gated = told.noticed(name, Gated(bare, ...))              # below the retrying
     worker = make_worker(..., told.watch, ...)
     told.look_at(worker.figures)
 """
@@ -17,6 +18,7 @@ import stream
 from stream.core.ports import PromptVersion, Provider
 from stream.settings import Settings
 from stream.telemetry.counting import MetricsWatch
+from stream.telemetry.failing import Failing, Noticed
 from stream.telemetry.figures import Figures
 from stream.telemetry.log_watch import LogWatch
 from stream.telemetry.logs import Logs
@@ -42,9 +44,12 @@ class Telemetry:
         self._logs = Logs(settings.telemetry.log_format, on_lost=lost.inc, fd=log_fd)
         gates = ShutGates()
         self.logger: FilteringBoundLogger = self._logs.logger
-        self.watch: Watch = fan_out([MetricsWatch(self._metrics), LogWatch(self.logger), gates])
+        failing = Failing()
+        self.watch: Watch = fan_out([MetricsWatch(self._metrics), LogWatch(self.logger), gates, failing])
         self._reminder = Reminder(self.logger, gates.now, self._figures_now)
-        self._server = TelemetryServer(settings.telemetry, self._metrics.page, self._figures_now, gates.now)
+        self._server = TelemetryServer(
+            settings.telemetry, self._metrics.page, self._figures_now, gates.now, failing.now
+        )
         self._open = AsyncExitStack()
 
     @property
@@ -55,6 +60,10 @@ class Telemetry:
     def observed(self, provider: str, inner: Provider) -> Provider:
         """A bare provider, its calls counted. provider: its configured name."""
         return Observed(inner, provider, self._metrics)
+
+    def noticed(self, provider: str, inner: Provider) -> Provider:
+        """A provider behind its gate, whose requests that fail again and again are told of."""
+        return Noticed(inner, provider, self.watch)
 
     def last_words(self, what: str, in_flight: int) -> None:
         """A last line, and nothing after it: the process ends now. in_flight: calls that it gives up."""

@@ -59,6 +59,9 @@ class Watch:
     ) -> None:
         """A gate shut, opened, or stays shut after a failed probe."""
 
+    def tried_on(self, request_id: str, provider: str, model: str, calls: int, detail: str) -> None:
+        """A request failed once more, in a way that may be its own, has had many calls, and is tried on."""
+
     def brokers(self, *, up: bool, detail: str) -> None:
         """All brokers went away, or one answers again."""
 
@@ -67,6 +70,9 @@ class Watch:
 
     def draining(self, seconds: float, cause: str) -> None:
         """The worker stops, because of a signal or a budget: what is in flight gets so many seconds."""
+
+    def left(self) -> None:
+        """The worker has left its group: no event follows."""
 
 
 EVENTS = tuple(name for name in vars(Watch) if not name.startswith("_"))

@@ -124,14 +124,16 @@ async def test_an_event_loop_that_hangs_does_not_answer_liveness(log):
         writer.close()
 
 
-async def test_the_status_is_json_with_figures_version_and_shut_gates(log):
+async def test_the_status_is_json_with_figures_version_shut_gates_and_failing_requests(log):
     async with one(log) as told:
         told.look_at(lambda: WORKING)
+        told.watch.tried_on("r-1", "main", "small-1", 9, "500: internal")
         told.watch.gate_changed("main", "account", is_open=False, cause="account", detail="no credit", opens_in_s=60.0)
         status = json.loads((await get(f"{told.url}/status"))[1])
     assert (status["version"], status["live"], status["ready"]) == (stream.__version__, True, True)
     assert (status["in_flight"], status["stopped"]) == (3, {"t:1": "retention_gap"})
     assert [gate["cause"] for gate in status["gates_shut"]] == ["account"]
+    assert [(each["request_id"], each["calls"]) for each in status["failing"]] == [("r-1", 9)]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS"])

@@ -108,6 +108,14 @@ def test_outcomes_of_other_groups_and_foreign_records_are_left_out(scene: Scene)
     assert counts(report) == {"settled": 10}
     assert (report.foreign, report.other_topics) == (1, 1)
     assert report.balanced
+    assert report.other_groups == {"another": 1}
+
+
+def test_under_a_mistyped_group_nothing_is_balanced_and_the_right_one_is_named(scene: Scene) -> None:
+    scene.worker.attempt(10, results=range(10))
+    report = reconcile(settings_for(scene.kafka.bootstrap_servers, scene.topics, "invoises"))
+    assert (report.unheard_of, report.failed, report.balanced) == (True, False, False)
+    assert report.other_groups == {GROUP: 10}
 
 
 @pytest.mark.parametrize("instead", [{"offset": "four"}, {"partition": "77"}])

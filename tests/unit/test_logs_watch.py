@@ -1,6 +1,7 @@
 """One line for each outcome and each change, at the right level, and a flood of equal trouble stays readable."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,6 +51,35 @@ def test_a_completed_request_is_one_line_with_its_account():
             "unpriced_calls": 1,
         }
     ]
+
+
+def test_a_request_that_is_tried_on_and_on_is_named_once_a_minute():
+    told = Told()
+    for _ in range(3):
+        told.watch.tried_on("r-1", "main", "small-1", 4, "500: internal")
+        told.now_s += 25
+    told.watch.tried_on("r-1", "main", "small-1", 9, "500: internal")
+    assert [(line["level"], line["request_id"], line["calls"], line.get("times")) for line in told.lines] == [
+        ("warning", "r-1", 4, None),
+        ("warning", "r-1", 9, 3),
+    ]
+    assert told.lines[0]["detail"] == "500: internal"
+
+
+def test_the_last_line_says_how_many_outcomes_were_published():
+    told = Told()
+    told.watch.committed(3, 0.1)
+    told.watch.committed(2, 0.1)
+    told.watch.left()
+    assert told.lines == [{"level": "info", "event": "left the group", "outcomes_published": 5}]
+
+
+def test_a_dead_letter_of_what_cannot_be_decoded_is_told_under_the_id_of_its_header():
+    told = Told()
+    letter = DeadLettered(Failure("decode", "not_json", "no JSON", (), Cost()))
+    told.watch.finished(replace(record(), headers=(("ce_id", b"r-9"),)), letter)
+    told.watch.finished(replace(record(), headers=None), letter)
+    assert [line["request_id"] for line in told.lines] == ["r-9", None]
 
 
 def test_a_dead_letter_is_one_warning_that_says_why():

@@ -100,6 +100,15 @@ def test_a_group_of_which_nothing_is_known_is_named_first_and_nothing_is_called_
     assert text.endswith("There is nothing to check: 359 requests = 0 results + 0 dead letters + 359 pending.")
 
 
+def test_a_group_of_which_nothing_is_known_is_no_balance_and_others_are_named() -> None:
+    waiting = partition({"pending": 653}, committed=None)
+    ((_, text),) = told(waiting, other_groups={"elsewhere": 2, "llm-stream-2": 645})
+    assert "The topics hold 645 outcomes of the group llm-stream-2: is [kafka] group_id right?" in text
+    report = Report((waiting,), ("llm.results",))
+    assert (report.failed, report.proven, report.balanced, as_json(report)["balanced"]) == (False, False, False, False)
+    assert Report((partition({}, committed=None),), ("llm.results",)).balanced
+
+
 def test_an_outcome_is_a_trace_of_a_group_without_commits() -> None:
     lines = told(partition({"pending": 2, "settled": 1}, results=1, committed=None))
     assert lines[0][0] == "passed"

@@ -47,6 +47,8 @@ def test_a_line_that_is_what_it_seems_to_be_brings_no_warning(sent: Callable[[st
     [
         ({"ID": "a", "key": "k", "input": {}}, "'ID' (did you mean id?)"),
         ({"id": "a", "kye": "k", "Input": {}}, "'kye' (did you mean key?), 'Input' (did you mean input?)"),
+        ({"id": "a", "kye": "k", "input": {}}, "'kye' (did you mean key?)"),
+        ({"id": "a", "input": {}, "priority": 1}, "'priority' (none of its keys)"),
         (["id", "imput"], None),
     ],
 )

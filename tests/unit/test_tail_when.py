@@ -27,23 +27,23 @@ NOW_MS = 10_000_000_000
     ],
 )
 def test_words_offsets_durations_and_times_are_understood(text: str, expected: Start):
-    assert start_from(text, NOW_MS) == expected
+    assert start_from(text, NOW_MS, "--from") == expected
 
 
 def test_a_time_without_a_zone_is_local_time():
     local = datetime.fromtimestamp(1_000_000_000, UTC).astimezone().replace(tzinfo=None).isoformat()
-    assert start_from(local, NOW_MS) == Start("time", 1_000_000_000_000)
+    assert start_from(local, NOW_MS, "--from") == Start("time", 1_000_000_000_000)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1y", "-5", "٣", "9" * 20, "2026-13-01"])
 def test_anything_else_is_wrong_usage_with_examples(text: str):
     with pytest.raises(typer.BadParameter, match="-1h"):
-        start_from(text, NOW_MS)
+        start_from(text, NOW_MS, "--from")
 
 
 @pytest.mark.parametrize("text", ["yesterday", "latest", "1042"])
 def test_where_only_times_are_taken_nothing_else_is_offered(text: str):
     with pytest.raises(typer.BadParameter, match="how long ago") as refused:
-        moment_ms(text, NOW_MS)
+        moment_ms(text, NOW_MS, "--from")
     assert "earliest" not in str(refused.value)
     assert "offset" not in str(refused.value)

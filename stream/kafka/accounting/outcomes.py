@@ -1,6 +1,7 @@
 """Results and dead letters, entered into the accounts by their headers; values are read only for what they cost."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ _CLOCKS_MS = 60_000
 """How far the clocks of producers and workers may differ, where deleted outcomes are dated by those that are left."""
 
 _NEVER_MS = 2**63
+_OTHER_GROUPS = 20
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class OutcomeReader:
 
     corrections: results made by people (`llm.corrects`). foreign: records that name no group. nameless: outcomes of our
     group whose request can't be told. other_topics: outcomes of our group for topics that aren't configured.
+    other_groups: outcomes of other groups, by their names (the first 20).
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class OutcomeReader:
         self.spending = Spending()
         self.repeated_ids = RepeatedIds()
         self.corrections = self.foreign = self.nameless = self.other_topics = 0
+        self.other_groups: Counter[str] = Counter()
 
     def take(self, message: Message) -> None:
         """Enter one record."""
@@ -86,6 +90,10 @@ class OutcomeReader:
             self._enter(message, found)
         elif group is None:
             self.foreign += 1
+        else:
+            name = group.decode(errors="replace") if isinstance(group, bytes) else group
+            if name in self.other_groups or len(self.other_groups) < _OTHER_GROUPS:
+                self.other_groups[name] += 1
 
     def jumped(self, place: Partition) -> None:
         """Records were deleted before they could be read."""

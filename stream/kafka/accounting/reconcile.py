@@ -27,6 +27,7 @@ from stream.settings import Settings
 _NAMED = 20
 """How many failing requests are looked up by name."""
 
+_UNSETTLED = frozenset({Verdict.PENDING, Verdict.UNPROVABLE, Verdict.BEFORE_START})
 _WORTH_A_NAME = frozenset({Verdict.MISSING, Verdict.DOUBLED})
 
 
@@ -62,7 +63,8 @@ class Report:
     partition, offset), of the first requests that are missing or doubled. corrections: results made by people.
     repeated_ids: of requests that have outcomes. foreign: records on results or dead letters that name no group.
     nameless: outcomes of this group whose request can't be told. other_topics: outcomes of this group for topics that
-    aren't configured. records: how many were read, in `seconds`.
+    aren't configured. other_groups: how many outcomes are there of which other groups. records: how many were read, in
+    `seconds`.
     """
 
     partitions: tuple[PartitionReport, ...]
@@ -74,6 +76,7 @@ class Report:
     foreign: int = 0
     nameless: int = 0
     other_topics: int = 0
+    other_groups: Mapping[str, int] = field(default_factory=dict)
     spending: Spending | None = None
     records: int = 0
     seconds: float = 0.0
@@ -86,7 +89,19 @@ class Report:
     @property
     def proven(self) -> bool:
         """Whether everything that was asked for could be judged."""
-        return not self.hidden and not self.total(Verdict.UNPROVABLE)
+        return not self.hidden and not self.total(Verdict.UNPROVABLE) and not self.unheard_of
+
+    @property
+    def unheard_of(self) -> bool:
+        """Whether requests wait, and nothing at all speaks of the group: it may have another name, and then there is
+        nothing to judge."""
+        has_outcomes = any(self.total(verdict) for verdict in Verdict if verdict not in _UNSETTLED)
+        return bool(self.total(Verdict.PENDING)) and not has_outcomes and self.has_no_commit
+
+    @property
+    def has_no_commit(self) -> bool:
+        """Whether the group has committed nothing anywhere, as far as could be read."""
+        return all(each.committed is None for each in self.partitions)
 
     @property
     def balanced(self) -> bool:
@@ -145,6 +160,7 @@ class _Check:
             foreign=reader.foreign,
             nameless=reader.nameless,
             other_topics=reader.other_topics,
+            other_groups=dict(reader.other_groups),
             spending=reader.spending if self._question.with_cost else None,
             records=self._records,
             seconds=time.monotonic() - self._started_s,
