@@ -88,8 +88,9 @@ class Report:
 
     @property
     def proven(self) -> bool:
-        """Whether everything that was asked for could be judged."""
-        return not self.hidden and not self.total(Verdict.UNPROVABLE) and not self.unheard_of
+        """Whether everything that was asked for could be judged, and nothing says that another group was meant."""
+        is_anothers = self.unheard_of and bool(self.other_groups)
+        return not self.hidden and not self.total(Verdict.UNPROVABLE) and not is_anothers
 
     @property
     def unheard_of(self) -> bool:
