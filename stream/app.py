@@ -30,6 +30,7 @@ from stream.kafka.committer import CALL_S, TRANSACTION_TIMEOUT_MS, Transactional
 from stream.kafka.gaps import GapReader
 from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.intake import Intake
+from stream.kafka.live_policy import LivePolicy
 from stream.kafka.member_commits import Commit
 from stream.kafka.parts import Parts
 from stream.kafka.plain_committer import PlainCommitter
@@ -142,9 +143,8 @@ def pipeline(tasks: Catalogue, providers: Mapping[str, Provider]) -> Pipeline:
     return Pipeline(RequestDecoder(), tasks, providers, Validator(parse), CLOCK)
 
 
-def settle_policy(settings: Settings, topics: TopicWatch) -> SettlePolicy:
-    """Where outcomes go, by the topics as they are now."""
-    facts = topics.facts
+def settle_policy(settings: Settings) -> SettlePolicy:
+    """Where outcomes go, whatever the topics are like."""
     return SettlePolicy(
         settings.kafka.group_id,
         settings.topics.results,
@@ -152,9 +152,6 @@ def settle_policy(settings: Settings, topics: TopicWatch) -> SettlePolicy:
         settings.topics.audit,
         dumps,
         AuditPolicy(settings.audit.rate, redact),
-        {topic: topic_id for topic, topic_id in topics.ids().items() if topic_id},
-        topics.limits(),
-        facts[settings.topics.dlq].partitions if settings.topics.dlq in facts else 0,
     )
 
 
@@ -190,7 +187,6 @@ def make_worker(
     options: WorkerOptions,
 ) -> Worker:
     """A worker, not yet started. `topics` must be loaded. Call it on the event loop. Raises ConfigError."""
-    policy = settle_policy(settings, topics)
     starter = Starter(settings, topics.ids, [*topics.results, settings.topics.dlq], options.accept)
     parts = Parts(
         make_intake=lambda assignment, owner: Intake(
@@ -203,7 +199,7 @@ def make_worker(
         ),
         make_committer=_committer_maker(settings, topics),
         pipeline=steps,
-        policy=policy,
+        policy=LivePolicy(settle_policy(settings), topics),
         judge=starter.judge,
         admissions=gates,
         topic_ids=topics.ids,
@@ -218,18 +214,20 @@ def make_worker(
 def _committer_maker(
     settings: Settings, topics: TopicWatch
 ) -> Callable[[Callable[[Sequence[Commit]], None]], Committer]:
-    largest = max(topics.limits().values(), default=1_048_588)
-    smallest = min(topics.limits().values(), default=1_048_588)
-    sizes = {"message.max.bytes": largest, "batch.size": max(min(smallest - 1_024, 1_000_000), 10_000)}
+    def sizes() -> dict[str, int]:
+        limits = topics.limits().values()
+        batch = max(min(min(limits, default=1_048_588) - 1_024, 1_000_000), 10_000)
+        return {"message.max.bytes": max(clients.LARGEST_RECORD_BYTES, *limits), "batch.size": batch}
+
     if settings.worker.delivery == "at_least_once":
-        return lambda commit: PlainCommitter(lambda: clients.producer(settings, **sizes), commit)
+        return lambda commit: PlainCommitter(lambda: clients.producer(settings, **sizes()), commit)
     identity = claim(
         settings.kafka.transactional_id, settings.kafka.group_id, default_state_dir(settings.worker.state_dir)
     )
 
     def make() -> Producer:  # holds `identity`, and with it the lock, as long as the committer lives
         own = {"transactional.id": identity.name, "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
-        return clients.producer(settings, **sizes, **own)
+        return clients.producer(settings, **sizes(), **own)
 
     return lambda _: TransactionalCommitter(make, GroupOffsets(settings, CALL_S).committed, identity.name)
 

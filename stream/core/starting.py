@@ -140,7 +140,8 @@ def _gap(facts: PartitionFacts, offset: int) -> Stopped | None:
         )
         return Stopped(StopCause.RETENTION_GAP, detail, accept)
     if offset > facts.high:
-        accept = Accepted("accept_gap", facts.topic, facts.partition, facts.high, offset)
+        # An empty range: what is written there from now on is no part of what was lost.
+        accept = Accepted("accept_gap", facts.topic, facts.partition, facts.high, facts.high)
         detail = f"{where}: the group's commit is {offset}, but the log ends at {facts.high}: it was truncated."
         return Stopped(StopCause.PAST_END, detail, accept)
     return None

@@ -20,6 +20,19 @@ from stream.settings import Settings
 BROKER_WAIT_S = 10.0
 """How long a command waits for a broker before it gives up (exit code 3 well within 15 s)."""
 
+LARGEST_RECORD_BYTES = 64 * 1024 * 1024
+"""What a producer takes: more than most topics do, for a topic's limit may be raised while it lives. Whoever makes the
+record heeds the limit."""
+
+NOT_KNOWN_HERE = frozenset(
+    {
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001  (librdkafka's local codes are spelt with an underscore)
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+"""What a client says of a partition that it never heard of, though the broker may have it."""
+
 _ASK_AGAIN_S = (0.5, 0.5, 1.0, 2.0)
 """How long the first questions for metadata wait, so that a broker which turns us away is heard soon."""
 
@@ -81,7 +94,7 @@ def producer_config(settings: Settings, **more: Any) -> dict[str, Any]:
         "enable.idempotence": True,
         "acks": "all",
         "partitioner": "murmur2_random",
-        "message.max.bytes": 64 * 1024 * 1024,
+        "message.max.bytes": LARGEST_RECORD_BYTES,
         **more,
     }
 
@@ -107,6 +120,12 @@ def member_config(settings: Settings) -> dict[str, Any]:
     if settings.kafka.group_protocol == "classic":
         config["partition.assignment.strategy"] = "cooperative-sticky"
     return config
+
+
+def learn(consumer: Consumer, topic: str) -> None:
+    """Have a client look at a topic again: partitions that were added are unknown to one that reads none of its topics
+    for up to 15 minutes (`metadata.max.age.ms`). Raises KafkaException."""
+    consumer.list_topics(topic, timeout=BROKER_WAIT_S)
 
 
 def bystander_config(settings: Settings) -> dict[str, Any]:

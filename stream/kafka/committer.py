@@ -7,7 +7,7 @@ a new producer, which ends the old one's transaction, and then the committed off
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -234,7 +234,7 @@ class TransactionalCommitter:
                 time.sleep(0.2)
                 continue
             ours = [offset for offset in ours if attempt.still_ours(offset[0])]
-            landed = bool(ours) and all(found[partition] == (offset, text) for partition, offset, text in ours)
+            landed = _is_all_there(ours, found)
             return Ending(Result.COMMITTED if landed else Result.ABORTED, reason)
         return Ending(Result.UNKNOWN, reason)
 
@@ -252,6 +252,15 @@ class TransactionalCommitter:
                 "its own [worker] state_dir where hosts share a name."
             )
         self._fenced_at_s = now_s
+
+
+def _is_all_there(
+    ours: Sequence[tuple[TopicPartition, int, str]], found: Mapping[TopicPartition, tuple[int | None, str | None]]
+) -> bool:
+    """Whether an attempt's offsets are what is committed. A topic that was deleted took its commits with it, so what
+    others have is enough: a transaction's offsets are committed together."""
+    there = [offset for offset in ours if found[offset[0]][0] is not None]
+    return bool(there) and all(found[partition] == (offset, text) for partition, offset, text in there)
 
 
 def _within(then_s: float | None, seconds: float, now_s: float) -> bool:

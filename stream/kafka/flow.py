@@ -43,7 +43,7 @@ class Flow:
     def __init__(
         self,
         pipeline: Pipeline,
-        policy: SettlePolicy,
+        policy: Callable[[str, str | None], SettlePolicy],
         tap: Tap,
         live: Callable[[Partition], bool],
         budget: Budget,
@@ -160,7 +160,7 @@ class Flow:
         partition, record = item.partition, item.record
         if not self._live(partition):
             return None
-        settlement = self._settlement(record, outcome)
+        settlement = self._settlement(record, outcome, self._policy(partition.id.topic, partition.topic_id))
         self._budget.finished(settlement.outcome)
         self._watch.finished(record, settlement.outcome)
         if settlement.audit_dropped:
@@ -169,15 +169,15 @@ class Flow:
         self.commits.add(Settled(partition, record, Parcel(settlement.outgoing), size))
         return partition.after(item) if partition.phase is Phase.RUNNING else None
 
-    def _settlement(self, record: Record, outcome: Outcome) -> Settlement:
+    def _settlement(self, record: Record, outcome: Outcome, policy: SettlePolicy) -> Settlement:
         """What to publish. An outcome that can't be settled by a defect of ours is a dead letter, never in limbo."""
         now_ms = self._now_ms()
         try:
-            return settle(record, outcome, self._policy, now_ms)
+            return settle(record, outcome, policy, now_ms)
         except Exception as error:  # noqa: BLE001  (the promise: an unknown exception is a dead letter, not a crash)
             cost = outcome.cost if isinstance(outcome, Completed) else outcome.failure.cost
             failure = Failure("encode", INTERNAL_ERROR, unforeseen(error), (), cost)
-            return settle(record, DeadLettered(failure, outcome.request), self._policy, now_ms)
+            return settle(record, DeadLettered(failure, outcome.request), policy, now_ms)
 
     def _wait_again(self, item: Item) -> None:
         if item.partition.phase is Phase.RUNNING:

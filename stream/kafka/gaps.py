@@ -25,6 +25,7 @@ class GapReader:
         if self._consumer is None:
             own = {"auto.offset.reset": "error", "fetch.wait.max.ms": 20}
             self._consumer = clients.make(Consumer, clients.reader_config(self._settings, **own), polled=False)
+        clients.learn(self._consumer, partition.topic)
         position = TopicPartition(partition.topic, partition.partition, start)
         self._consumer.assign([position])
         try:

@@ -41,16 +41,24 @@ class GroupOffsets:
 
     def log(self, partition: TopicPartition) -> tuple[int, int]:
         """Log start and end (the last stable offset). Raises KafkaException."""
-        low, high = self._asked().get_watermark_offsets(
-            Position(partition.topic, partition.partition), timeout=clients.BROKER_WAIT_S, cached=False
-        )
-        return low, high
+        try:
+            return self._log(partition)
+        except KafkaException as error:
+            if error.args[0].code() not in clients.NOT_KNOWN_HERE:
+                raise
+        clients.learn(self._asked(), partition.topic)
+        return self._log(partition)
 
     def close(self) -> None:
         """Give the connection back."""
         if self._consumer is not None:
             self._consumer.close()
         self._consumer = None
+
+    def _log(self, partition: TopicPartition) -> tuple[int, int]:
+        position = Position(partition.topic, partition.partition)
+        low, high = self._asked().get_watermark_offsets(position, timeout=clients.BROKER_WAIT_S, cached=False)
+        return low, high
 
     def _asked(self) -> Consumer:
         if self._consumer is None:

@@ -113,6 +113,8 @@ class Holdings:
         if partition is not None:
             partition.out_of_range = detail
             self._flow.pause(partition, "out_of_range")
+            if not partition.idle:
+                self._watch.trouble(f"{id_}: reading left the log ({detail}); what was read of it is finished first")
             self.judge_again_when_idle(partition)
 
     def judge_again_when_idle(self, partition: Partition) -> None:
@@ -183,7 +185,8 @@ class Holdings:
             ids = [p.id for p in partitions]
             topic_ids = self._parts.topic_ids()
             for partition in partitions:
-                partition.topic_hash = topic_hash(topic_ids.get(partition.id.topic), partition.id.topic)
+                partition.topic_id = topic_ids.get(partition.id.topic)
+                partition.topic_hash = topic_hash(partition.topic_id, partition.id.topic)
             try:
                 verdicts = await self._starting.run(lambda ids=ids: self._parts.judge(ids))  # type: ignore[misc]
             except (KafkaException, LlmStreamError) as error:

@@ -62,8 +62,11 @@ class Partition:
     waiting: int = 0
     waiting_bytes: int = 0
     uncommitted: int = 0
+    topic_id: str | None = None
+    """Of the topic it was judged with; None if the broker knows no ids. Neither a commit nor an outcome may carry what
+    was done for it under a later topic's name."""
     topic_hash: bytes = b""
-    """Of the topic it was judged with: a commit must never carry this progress under a later topic's name."""
+    """What stands for it in commits."""
     cancelled: set[int] = field(default_factory=set)
     """Offsets whose tasks we cancelled ourselves."""
     given_up: int = 0

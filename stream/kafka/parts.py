@@ -20,17 +20,17 @@ class Parts:
     """`app` wires it.
 
     make_intake: a member of the group that reports to the given owner. make_committer: given how to commit offsets as
-    that member (at least once needs it). judge: where partitions start, as far as their brokers answer (blocking;
-    raises KafkaException or one of our errors while none can be asked). admissions: gates by provider name. topic_ids:
-    of the request topics, as they are now. broker_answers: whether one does, within seconds (blocking).
-    holds_no_record: whether a range that was passed over is empty indeed (blocking; raises KafkaException); None where
-    reading can't skip.
+    that member (at least once needs it). policy: how outcomes of requests of a topic, and of the id it was judged with,
+    are settled now. judge: where partitions start, as far as their brokers answer (blocking; raises KafkaException or
+    one of our errors while none can be asked). admissions: gates by provider name. topic_ids: of the request topics, as
+    they are now. broker_answers: whether one does, within seconds (blocking). holds_no_record: whether a range that was
+    passed over is empty indeed (blocking; raises KafkaException); None where reading can't skip.
     """
 
     make_intake: Callable[[Assignment, Owner], Reader]
     make_committer: Callable[[Callable[[Sequence[Commit]], None]], Committer]
     pipeline: Pipeline
-    policy: SettlePolicy
+    policy: Callable[[str, str | None], SettlePolicy]
     judge: Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, Start | Stopped]]
     admissions: Mapping[str, Admission]
     topic_ids: Callable[[], Mapping[str, str | None]]

@@ -93,7 +93,11 @@ class PlainCommitter:
     def _publish(self, parcels: Sequence[Parcel], deliveries: Deliveries) -> None:
         """Produce and wait for every acknowledgement; for those of copies not long. Raises KafkaException."""
         producer = self._producer = self._producer or self._make()
-        produce_all(producer, parcels, deliveries)
+        try:
+            produce_all(producer, parcels, deliveries)
+        except KafkaException:
+            self._producer = None  # it may be dead for good
+            raise
         self._wait(producer, deliveries)
         deliveries.leave_copies_out()
         for index, parcel in enumerate(parcels):

@@ -6,7 +6,7 @@ foreign, whether outcomes exist already) and carries out what people accepted.
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaException
 
@@ -48,9 +48,9 @@ class Starter:
         none can be asked."""
         made = decisions.read_all(self._settings)
         accepted = self._acceptances(made)
-        highest = _Lazy(self._highest_outcomes)
+        outcomes = _Lazy(self._outcomes)
         return {
-            partition: self._judged(facts, accepted, highest)
+            partition: self._judged(facts, accepted, outcomes)
             for partition, facts in self._facts(partitions, made).items()
         }
 
@@ -110,8 +110,8 @@ class Starter:
         why = 'the group had no commit and [worker] start = "latest"'
         self._decide("start_latest", scope, why)
 
-    def _acceptances(self, made: Sequence[decisions.Decision]) -> list[Accepted]:
-        """What people accepted for this group's partitions, as long as the topic is still the same."""
+    def _acceptances(self, made: Sequence[decisions.Decision]) -> list[tuple[Accepted, int]]:
+        """What people accepted for this group's partitions, as long as the topic is still the same, and when."""
         ids = self._topic_ids()
         accepted = []
         for decision in made:
@@ -122,17 +122,20 @@ class Starter:
             except ValueError:
                 continue
             if r.topic_id == ids.get(r.topic):
-                accepted.append(Accepted(decision.kind, r.topic, r.partition, r.from_offset, r.to_offset))
+                each = Accepted(decision.kind, r.topic, r.partition, r.from_offset, r.to_offset)
+                accepted.append((each, decision.at_ms))
         return accepted
 
-    def _judged(self, facts: PartitionFacts, accepted: Sequence[Accepted], highest: "_Lazy") -> Start | Stopped:
+    def _judged(
+        self, facts: PartitionFacts, acceptances: Sequence[tuple[Accepted, int]], outcomes: "_Lazy"
+    ) -> Start | Stopped:
         """The verdict; where the command line accepts what would stop it, with that decision recorded first."""
         partition = TopicPartition(facts.topic, facts.partition)
-        accepted = [each for each in accepted if not self._outdated(each, partition, highest)]
+        accepted = [each for each, at_ms in acceptances if not self._outdated(each, at_ms, partition, outcomes)]
         while True:
             verdict = judge(facts, accepted)
             if isinstance(verdict, Search):
-                found = highest().get(partition, -1) >= verdict.from_offset
+                found = outcomes().get(partition, _NONE).highest >= verdict.from_offset
                 verdict = judge(facts, accepted, outcomes_found=found)
             if not isinstance(verdict, Stopped):
                 return _answered(verdict)
@@ -145,25 +148,28 @@ class Starter:
             self._decide(wanted.kind, lost.as_json() | {"group": self._settings.kafka.group_id}, verdict.detail)
             accepted = [*accepted, wanted]
 
-    def _outdated(self, accepted: Accepted, partition: TopicPartition, highest: "_Lazy") -> bool:
-        """Whether a re-run was accepted for less than what would be run again now: more has been done since."""
+    def _outdated(self, accepted: Accepted, at_ms: int, partition: TopicPartition, outcomes: "_Lazy") -> bool:
+        """Whether an accepted re-run has been run, or was accepted for less than what would be run again now. No
+        outcome of a stopped partition comes before it is let go on, so one that is younger than the decision came of
+        it."""
         if accepted.kind != "accept_rerun" or (accepted.topic, accepted.partition) != (
             partition.topic,
             partition.partition,
         ):
             return False
-        return highest().get(partition, -1) >= accepted.to_offset
+        found = outcomes().get(partition, _NONE)
+        return found.highest >= accepted.to_offset or found.latest_ms >= at_ms
 
     def _decide(self, kind: str, scope: Mapping[str, Any], why: str) -> None:
         decision = decisions.Decision(self._now_ms(), decisions.by_whom(), kind, scope, why)
         decisions.append(self._settings, decision)
 
-    def _highest_outcomes(self) -> dict[TopicPartition, int]:
-        """The highest source offset of which a result or dead letter of this group exists, by partition.
+    def _outcomes(self) -> "dict[TopicPartition, _Outcomes]":
+        """What results and dead letters of this group exist, by the partition of their requests.
 
         Reads those topics whole: it is asked only where a commit is missing or foreign.
         """
-        highest: dict[TopicPartition, int] = {}
+        found: dict[TopicPartition, _Outcomes] = {}
         ids = self._topic_ids()
         for record in reading.read_all(self._settings, self._outcome_topics):
             headers = record.headers
@@ -175,18 +181,29 @@ class Starter:
             if topic is None or number is None or offset is None or topic_id != (ids.get(topic) or topic_id):
                 continue
             partition = TopicPartition(topic, number)
-            highest[partition] = max(highest.get(partition, -1), offset)
-        return highest
+            before = found.get(partition, _NONE)
+            found[partition] = _Outcomes(max(before.highest, offset), max(before.latest_ms, record.timestamp_ms))
+        return found
+
+
+class _Outcomes(NamedTuple):
+    """The highest source offset of a partition's outcomes, and when the last of them was published; -1: none was."""
+
+    highest: int
+    latest_ms: int
+
+
+_NONE = _Outcomes(-1, -1)
 
 
 class _Lazy:
     """Computes once, at the first call."""
 
-    def __init__(self, compute: Callable[[], dict[TopicPartition, int]]) -> None:
+    def __init__(self, compute: Callable[[], dict[TopicPartition, _Outcomes]]) -> None:
         self._compute = compute
-        self._value: dict[TopicPartition, int] | None = None
+        self._value: dict[TopicPartition, _Outcomes] | None = None
 
-    def __call__(self) -> dict[TopicPartition, int]:
+    def __call__(self) -> dict[TopicPartition, _Outcomes]:
         if self._value is None:
             self._value = self._compute()
         return self._value

@@ -185,7 +185,9 @@ class Worker:
         """librdkafka wants something known."""
         if error.code() in _BROKER_WENT_AWAY:
             self._commits.doubt()
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  (librdkafka's local codes are spelt so)
+        if error.fatal():  # the client is dead, though `poll` may say nothing of it
+            self.failed(KafkaException(error))
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  (librdkafka's local codes are spelt so)
             self._lost_broker(error.str())
         else:
             self._watch.trouble(f"Kafka: {error.str()} ({error.name()})")
@@ -252,7 +254,6 @@ class Worker:
 
     async def _watch_broker(self) -> None:
         """Ask now and then whether a broker answers, and whether the topics are still the same."""
-        known = dict(self._parts.topic_ids())
         missed: set[TopicPartition] = set()
         while True:
             await asyncio.sleep(WATCH_BROKER_S if self._brokers_up else 2)
@@ -261,7 +262,7 @@ class Worker:
             self._saw_broker()
             now = self._parts.topic_ids()
             for partition in self._holdings.all:
-                before, after = known.get(partition.id.topic), now.get(partition.id.topic)
+                before, after = partition.topic_id, now.get(partition.id.topic)
                 if not before or before == after or partition.stop is not None:
                     missed.discard(partition.id)
                 elif after is None and partition.id not in missed:

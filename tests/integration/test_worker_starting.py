@@ -1,6 +1,7 @@
 """Where reading starts on a real Kafka: never silently past a record, never silently into work already done."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,19 @@ async def test_wiped_metadata_stops_the_partition_until_the_rerun_is_accepted(
     assert await called_after(settings, accept, 6) == ["4", "5", "6", "7", "8", "9"]
     (decision,) = decisions.read_all(settings)
     assert (decision.kind, decision.scope["from_offset"], decision.scope["to_offset"]) == ("accept_rerun", 4, 10)
+
+
+async def test_an_accepted_rerun_is_used_up_by_what_it_brings(
+    kafka: LocalKafka, mine: Topics, settings: Settings
+) -> None:
+    """The offsets are reset once more, and nobody accepted that."""
+    await done_once(kafka, mine, settings, 4)
+    commit(kafka, settings, mine, 2)
+    accept = WorkerOptions(accept=[("accept_rerun", Partition(mine.requests, 0))])
+    assert await called_after(settings, accept, 2) == ["2", "3"]
+    commit(kafka, settings, mine, 2)
+    cause, _, _ = await stop_cause(settings)
+    assert cause == "earlier_outcomes"
 
 
 async def test_a_lost_commit_with_outcomes_stops_the_partition(
@@ -260,7 +274,7 @@ async def test_an_acceptance_of_one_worker_is_honoured_by_every_later_owner(
     decisions.append(
         settings,
         decisions.Decision(
-            1,
+            time.time_ns() // 1_000_000,
             "operator@host",
             "accept_rerun",
             decisions.OffsetRange(mine.requests, topic_id(kafka, mine.requests), 0, 2, 4).as_json()

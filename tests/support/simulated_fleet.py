@@ -299,11 +299,12 @@ class Fleet:
             make: Any = lambda error_cb, on_commit: SimulatedConsumer(process, self.broker, on_commit)  # noqa: E731
             return Intake(make, [REQUESTS_TOPIC], assignment, owner)
 
+        policy = settle_policy()
         return Parts(
             make_intake=intake,
             make_committer=committer,
             pipeline=pipeline(provider, clock),
-            policy=settle_policy(),
+            policy=lambda *_: policy,
             judge=lambda partitions: self._judge(link, partitions),
             admissions=gates,
             topic_ids=lambda: {REQUESTS_TOPIC: "id"},

@@ -23,6 +23,8 @@ from tests.support.virtual_time import VirtualClock
 
 HERE = TopicPartition("requests", 3)
 
+POLICY = policy()
+
 
 class Outbox:
     """Where outcomes go instead of the commit loop."""
@@ -68,7 +70,7 @@ class Bench:
         steps: Any = Pipeline(self._decode, self, {"main": self}, lambda *_: {"a": 1}, VirtualClock())  # type: ignore[arg-type,dict-item]
         self.flow = Flow(
             steps,
-            policy(),
+            lambda *_: POLICY,
             self.tap,
             lambda _: self.live,
             budget or Budget(),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.kafka.accounting.accounts import Account, Allowances, LogRange, PartitionReport, Proof, Verdict
+from stream.kafka.accounting.accounts import Account, Allowances, LogRange, PartitionReport, Proof, Rerun, Verdict
 from stream.kafka.accounting.claims import Claim, Fault
 
 Outcomes = Iterable[tuple[int, bool]]
@@ -139,10 +139,19 @@ def test_an_accepted_gap_still_counts_when_its_records_are_gone() -> None:
 
 
 def test_a_double_that_a_person_accepted_is_a_rerun() -> None:
-    allowed = Allowances(reruns=(range(5, 8),))
+    allowed = Allowances(reruns=(Rerun(range(5, 8), 1_000),))
     report = judged(Claim(10), outcomes=results([*range(10), 5, 8]), allowed=allowed)
     assert report.offsets[Verdict.RERUN] == (5,)
     assert report.offsets[Verdict.DOUBLED] == (8,)
+
+
+def test_each_accepted_rerun_allows_one_more_outcome() -> None:
+    once, twice = Rerun(range(10), 1_000), Rerun(range(10), 2_000)
+    outcomes = results([*range(10), 5, 6, 6])
+    report = judged(Claim(10), outcomes=outcomes, allowed=Allowances(reruns=(once,)))
+    assert (report.offsets[Verdict.RERUN], report.offsets[Verdict.DOUBLED]) == ((5,), (6,))
+    report = judged(Claim(10), outcomes=outcomes, allowed=Allowances(reruns=(once, twice)))
+    assert (report.offsets[Verdict.RERUN], report.offsets[Verdict.DOUBLED]) == ((5, 6), ())
 
 
 def test_missing_is_unprovable_where_its_outcome_may_have_been_deleted() -> None:
@@ -247,7 +256,7 @@ def test_any_history_is_judged_as_the_definitions_say(
 ) -> None:
     """An oracle over plain sets: offsets stand for timestamps too."""
     records = {offset for offset in records if offset >= log_first}
-    account = Account("requests", 0, Claim(base, marks), Allowances((range(*gap),), (range(*rerun),)))
+    account = Account("requests", 0, Claim(base, marks), Allowances((range(*gap),), (Rerun(range(*rerun), 1_000),)))
     for offset, dead in outcomes:
         account.outcome(offset, dead=dead)
     account.prove(Proof(since))
@@ -260,7 +269,7 @@ def test_any_history_is_judged_as_the_definitions_say(
     for offset, number in often.items():
         claimed = offset < base or bool(marks >> offset - base & 1)
         if offset in records or (offset < log_first and number > 1):
-            doubled = "rerun" if offset in range(*rerun) else "doubled"
+            doubled = "rerun" if offset in range(*rerun) and number == 2 else "doubled"
             lost = "gap" if offset in range(*gap) else "missing" if since is None or offset >= since else "unprovable"
             by_number = {0: lost if claimed else "pending", 1: "settled"}
             expected[by_number.get(number, doubled)].append(offset)

@@ -1,6 +1,6 @@
 """Which decisions count for a partition, and what ids more than one request has."""
 
-from stream.kafka.accounting.accounts import Allowances
+from stream.kafka.accounting.accounts import Allowances, Rerun
 from stream.kafka.accounting.allowances import allowances
 from stream.kafka.accounting.repeated_ids import RepeatedIds
 from stream.kafka.decisions import Decision
@@ -22,7 +22,9 @@ def decision(kind: str, first: int, end: int, **instead: object) -> Decision:
 
 def test_accepted_ranges_of_this_partition_count() -> None:
     made = [decision("accept_gap", 1, 4), decision("accept_rerun", 4, 9), decision("hold", 0, 9)]
-    assert allowances(made, "ours", PLACE, "id", doubles=True) == Allowances((range(1, 4),), (range(4, 9),), None, True)
+    assert allowances(made, "ours", PLACE, "id", doubles=True) == Allowances(
+        (range(1, 4),), (Rerun(range(4, 9), 0),), None, True
+    )
 
 
 def test_decisions_about_other_groups_partitions_topics_and_topic_ids_do_not() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream.kafka.accounting.accounts import Allowances
+from stream.kafka.accounting.accounts import Account, Allowances, Rerun, Verdict
 from stream.kafka.accounting.claims import Claim
 from stream.kafka.accounting.stops import stop_reason
 
@@ -32,12 +32,12 @@ def test_a_partition_that_a_worker_reads_on_in_is_not_stopped(
     [
         (Claim(5), 7, 10, 4, "offsets 5 to 6 were deleted", Allowances(gaps=(range(5, 7),))),
         (Claim(12), 0, 10, 4, "the log ends at 10", Allowances(gaps=(range(10, 12),))),
-        (Claim(None, fault="no_commit"), 0, 10, 4, "has no commit", Allowances(reruns=(range(10),))),
-        (Claim(5, fault="no_map"), 0, 10, 5, "without a done-map", Allowances(reruns=(range(5, 10),))),
-        (Claim(5, fault="damaged"), 0, 10, -1, "damaged", Allowances(reruns=(range(5, 10),))),
-        (Claim(5, fault="newer"), 0, 10, -1, "newer version", Allowances(reruns=(range(5, 10),))),
-        (Claim(5, fault="mirrored"), 0, 10, -1, "another offset", Allowances(reruns=(range(5, 10),))),
-        (Claim(50, fault="other_topic"), 0, 10, -1, "deleted since", Allowances(reruns=(range(10),))),
+        (Claim(None, fault="no_commit"), 0, 10, 4, "has no commit", Allowances(reruns=(Rerun(range(10), 1_000),))),
+        (Claim(5, fault="no_map"), 0, 10, 5, "without a done-map", Allowances(reruns=(Rerun(range(5, 10), 1_000),))),
+        (Claim(5, fault="damaged"), 0, 10, -1, "damaged", Allowances(reruns=(Rerun(range(5, 10), 1_000),))),
+        (Claim(5, fault="newer"), 0, 10, -1, "newer version", Allowances(reruns=(Rerun(range(5, 10), 1_000),))),
+        (Claim(5, fault="mirrored"), 0, 10, -1, "another offset", Allowances(reruns=(Rerun(range(5, 10), 1_000),))),
+        (Claim(50, fault="other_topic"), 0, 10, -1, "deleted since", Allowances(reruns=(Rerun(range(10), 1_000),))),
     ],
 )
 def test_a_stop_is_told_with_its_remedy_until_a_person_accepts_it(
@@ -55,6 +55,23 @@ def test_a_group_told_to_start_later_is_not_stopped_by_outcomes_before_that() ->
     assert stop_reason(WHERE, Claim(None, fault="no_commit"), 0, 10, 5, told) is None
     assert stop_reason(WHERE, Claim(None, fault="no_commit"), 0, 10, 6, told) is not None
     assert stop_reason(WHERE, Claim(None, fault="no_commit"), 8, 10, 7, told) is None
+
+
+def test_a_rerun_accepted_for_another_start_or_used_already_stops_the_partition_again() -> None:
+    claim = Claim(7, fault="no_map")
+    accepted = Allowances(reruns=(Rerun(range(7, 20), 1_000),))
+    assert stop_reason(WHERE, claim, 0, 20, 9, accepted, 999) is None
+    assert stop_reason(WHERE, claim, 0, 20, 9, accepted, 1_000) is not None
+    assert stop_reason(WHERE, claim, 0, 20, 20, accepted, 999) is not None
+    for other in (0, 6, 8):
+        assert stop_reason(WHERE, Claim(other, fault="no_map"), 0, 20, 9, accepted, 999) is not None
+
+
+def test_what_is_written_behind_an_accepted_truncation_is_no_gap() -> None:
+    accepted = Allowances(gaps=(range(10, 10),))
+    assert stop_reason(WHERE, Claim(12), 0, 10, 4, accepted) is None
+    assert stop_reason(WHERE, Claim(12), 0, 11, 4, accepted) is not None
+    assert Account("requests", 0, Claim(12), accepted).request(10, 1) is Verdict.MISSING
 
 
 def test_an_accepted_gap_is_void_when_the_log_start_has_moved_since() -> None:

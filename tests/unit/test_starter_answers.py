@@ -33,7 +33,7 @@ class Offsets:
 def starter(monkeypatch: pytest.MonkeyPatch) -> Starter:
     monkeypatch.setattr(starter_module.decisions, "read_all", lambda _: [])
     starter = Starter(Settings(), lambda: {"llm.requests": "id"}, [])
-    monkeypatch.setattr(starter, "_highest_outcomes", dict)
+    monkeypatch.setattr(starter, "_outcomes", dict)
     return starter
 
 

@@ -8,9 +8,11 @@ then a live worker can raise no false alarm: only what was committed at that mom
 later is settled, or pending.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from stream.kafka.accounting.bitmap import OffsetSet
 from stream.kafka.accounting.claims import Claim
@@ -49,16 +51,23 @@ FAILURES = (Verdict.MISSING, Verdict.DOUBLED, Verdict.ORPHANED)
 _NOT_LISTED = (Verdict.SETTLED, Verdict.BEFORE_START)
 
 
+class Rerun(NamedTuple):
+    """An accepted re-run: of which offsets, and when it was accepted (milliseconds since 1970)."""
+
+    offsets: range
+    at_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class Allowances:
     """What a person, or the settings, allow in a partition.
 
-    gaps, reruns: ranges of offsets that decisions accepted. start: where `start = "latest"` told the group to begin,
-    None if it didn't. doubles: the delivery is at_least_once.
+    gaps: ranges of offsets that decisions accepted as lost. reruns: each allows one more outcome of its offsets.
+    start: where `start = "latest"` told the group to begin, None if it didn't. doubles: the delivery is at_least_once.
     """
 
     gaps: tuple[range, ...] = ()
-    reruns: tuple[range, ...] = ()
+    reruns: tuple[Rerun, ...] = ()
     start: int | None = None
     doubles: bool = False
 
@@ -137,21 +146,26 @@ class Account:
     results: int = 0
     dead_letters: int = 0
     highest_outcome: int = -1
+    latest_outcome_ms: int = UNKNOWN_TIMESTAMP_MS
     oldest_pending_ms: int | None = None
     _proof: Proof = field(default_factory=Proof)
     _seen: OffsetSet = field(default_factory=OffsetSet)
     _twice: OffsetSet = field(default_factory=OffsetSet)
     _dead: OffsetSet = field(default_factory=OffsetSet)
+    _more: Counter[int] = field(default_factory=Counter)
+    """Of the few offsets with more than two outcomes, how many more."""
 
-    def outcome(self, offset: int, *, dead: bool) -> bool:
+    def outcome(self, offset: int, *, dead: bool, timestamp_ms: int = UNKNOWN_TIMESTAMP_MS) -> bool:
         """Note an outcome of this partition's offset. True if it is the first of that offset."""
+        self.latest_outcome_ms = max(self.latest_outcome_ms, timestamp_ms)
         if self._seen.add(offset):
             if dead:
                 self._dead.add(offset)
             if offset > self.highest_outcome:
                 self.highest_outcome = offset
             return True
-        self._twice.add(offset)
+        if not self._twice.add(offset):
+            self._more[offset] += 1
         return False
 
     def stranger(self, offset: int) -> None:
@@ -219,7 +233,8 @@ class Account:
         return Verdict.MISSING if self._proof.covers(timestamp_ms) else Verdict.UNPROVABLE
 
     def _doubled(self, offset: int) -> Verdict:
-        if within(offset, self.allowances.reruns):
+        allowed = sum(offset in rerun.offsets for rerun in self.allowances.reruns)
+        if 1 + self._more.pop(offset, 0) <= allowed:
             return Verdict.RERUN
         return Verdict.DOUBLED_ALLOWED if self.allowances.doubles else Verdict.DOUBLED
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from stream.kafka.accounting.accounts import Allowances
+from stream.kafka.accounting.accounts import Allowances, Rerun
 from stream.kafka.decisions import Decision, OffsetRange
 from stream.kafka.reading import Partition
 
@@ -18,7 +18,7 @@ def allowances(
     doubles: the delivery is at_least_once.
     """
     gaps: list[range] = []
-    reruns: list[range] = []
+    reruns: list[Rerun] = []
     start: int | None = None
     for decision in decisions:
         ours = decision.scope.get("group") == group
@@ -26,7 +26,7 @@ def allowances(
             if decision.kind == "accept_gap":
                 gaps.append(range(each.from_offset, each.to_offset))
             elif decision.kind == "accept_rerun":
-                reruns.append(range(each.from_offset, each.to_offset))
+                reruns.append(Rerun(range(each.from_offset, each.to_offset), decision.at_ms))
             elif decision.kind == "start_latest" and start is None:
                 start = each.from_offset
     return Allowances(tuple(gaps), tuple(reruns), start, doubles)

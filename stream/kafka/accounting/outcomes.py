@@ -133,7 +133,7 @@ class OutcomeReader:
         if offset not in expected.judged:
             return
         dead = message.topic() == self._dlq
-        first = expected.account.outcome(offset, dead=dead)
+        first = expected.account.outcome(offset, dead=dead, timestamp_ms=message.timestamp()[1])
         name = found.get(names.REQUEST_ID if dead else "ce_causationid")
         if first and isinstance(name, bytes):
             self.repeated_ids.add(name)

@@ -248,7 +248,15 @@ class _Check:
         for place, claim in claims.items():
             account = accounts[place]
             where = f"{place[0]}:{place[1]}"
-            reason = stop_reason(where, claim, firsts[place], ends[place], account.highest_outcome, account.allowances)
+            reason = stop_reason(
+                where,
+                claim,
+                firsts[place],
+                ends[place],
+                account.highest_outcome,
+                account.allowances,
+                account.latest_outcome_ms,
+            )
             if reason is not None:
                 reasons[place] = reason
         return reasons
