@@ -166,6 +166,14 @@ def test_if_none_is_ours_any_more_nothing_counts_as_committed() -> None:
     assert bench.attempt(still_ours=lambda _: False).result is Result.ABORTED
 
 
+def test_a_partition_whose_topic_was_deleted_meanwhile_does_not_tell() -> None:
+    """Kafka drops the commits of a deleted topic: those of the others were made by the same transaction."""
+    gone = TopicPartition("deleted", 0)
+    for found, result in ((LANDED, Result.COMMITTED), ({HERE: (6, MAP)}, Result.ABORTED), ({}, Result.ABORTED)):
+        bench = Bench(ScriptedProducer({"commit": [FATAL]}), ScriptedProducer({}), found=found)
+        assert bench.attempt(partitions=(HERE, gone)).result is result
+
+
 def test_a_partition_lost_during_the_lookup_does_not_tell() -> None:
     asked: list[TopicPartition] = []
 

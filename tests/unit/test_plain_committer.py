@@ -130,3 +130,12 @@ def test_an_outcome_that_times_out_is_published_again_without_what_was_acknowled
     assert bench.committer.attempt(both).result is Result.ABORTED
     assert bench.committer.attempt(both).result is Result.COMMITTED
     assert bench.producers[1].produced == ["dlq"]
+
+
+def test_a_producer_that_takes_no_records_is_replaced() -> None:
+    """It may be dead for good, and would say the same for ever."""
+    bench = Bench(ScriptedProducer({"produce": [trouble(KafkaError._FATAL)]}), ScriptedProducer({}))
+    again = attempt()
+    assert bench.committer.attempt(again).result is Result.ABORTED
+    assert bench.committer.attempt(again).result is Result.COMMITTED
+    assert bench.producers[1].produced == ["results"]

@@ -4,6 +4,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+from confluent_kafka import KafkaError, KafkaException
+
 from stream.core.offsets import Delivery, DoneMap, OffsetTracker, topic_hash
 from stream.core.records import Record
 from stream.core.starting import PartitionFacts, Start, judge
@@ -14,6 +16,7 @@ from stream.kafka.commits import Commits
 from stream.kafka.partition import Item, Partition, Phase
 from stream.kafka.scheduler import Scheduler
 from stream.kafka.slots import HeldSlot
+from stream.kafka.worker import Worker
 from stream.telemetry.watch import Watch
 from tests.support.waiting import wait_until_async
 
@@ -146,3 +149,13 @@ async def test_progress_in_an_old_topic_is_never_committed_under_the_new_topics_
     ((_, base, text),) = attempts[0].offsets
     verdict = judge(PartitionFacts("t", 0, topic_hash("new", "t"), base, text, 0, 10, 0))
     assert not isinstance(verdict, Start)
+
+
+def test_a_client_that_is_dead_for_good_ends_the_worker() -> None:
+    """librdkafka tells a fatal error once, and `poll` is silent afterwards, for ever."""
+    failures: list[BaseException] = []
+    worker: Any = SimpleNamespace(failed=failures.append, _watch=Watch())
+    Worker.trouble(worker, KafkaError(KafkaError._FATAL, "unsupported version", fatal=True))
+    assert [type(each) for each in failures] == [KafkaException]
+    Worker.trouble(worker, KafkaError(KafkaError._AUTHENTICATION, "wrong password"))
+    assert len(failures) == 1
