@@ -122,7 +122,7 @@ class Pipeline:
             slot,
             request.expires_at_ms,
         )
-        completion = progress.completion = await self._complete(call, version)
+        completion = await self._complete(call, version, progress)
         if completion.stop is Stop.TRUNCATED:
             detail = f"the reply was cut off at {completion.usage.output_tokens if completion.usage else '?'} tokens"
             return progress.failed("call", "truncated", f"{detail} (stop reason {completion.stop_reason!r})")
@@ -135,12 +135,13 @@ class Pipeline:
         output = self._validate(version, completion.text, request)
         return Completed(request, version, prompt, output, completion, progress.tally.cost())
 
-    async def _complete(self, call: ModelCall, version: PromptVersion) -> Completion:
+    async def _complete(self, call: ModelCall, version: PromptVersion, progress: _Progress) -> Completion:
         """One completion; for a truncated one, once more with more room where the task allows."""
         provider = self._providers[version.provider]
-        completion = await provider.complete(call)
+        completion = progress.completion = await provider.complete(call)
         if completion.stop is Stop.TRUNCATED and version.truncation_retry_tokens > call.max_output_tokens:
-            completion = await provider.complete(replace(call, max_output_tokens=version.truncation_retry_tokens))
+            larger = replace(call, max_output_tokens=version.truncation_retry_tokens)
+            completion = progress.completion = await provider.complete(larger)
         return completion
 
 

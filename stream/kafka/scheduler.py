@@ -67,7 +67,8 @@ class Scheduler:
         self._started = 0
         self._started_of: Counter[str] = Counter()
         self._pumping = False
-        self._newest_next = False
+        self._newest_next: set[str] = set()
+        """Pools at a shut gate whose next probe is the newest request, not the oldest."""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -126,8 +127,9 @@ class Scheduler:
         admission = self._admissions.get(provider)
         if admission is None or admission.view(model).open:
             return self._lanes.take(pool)
-        self._newest_next = not self._newest_next
-        return self._lanes.take(pool, newest=not self._newest_next)
+        newest = pool in self._newest_next
+        self._newest_next ^= {pool}
+        return self._lanes.take(pool, newest=newest)
 
     def _may_start_one(self) -> bool:
         return self.slots.free > 0 and self._may_start()

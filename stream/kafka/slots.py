@@ -1,7 +1,7 @@
 """How many calls may be in the air, over all providers: a request holds a slot only while its call is out."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 
 
@@ -16,7 +16,8 @@ class Slots:
         self.used = 0
         self.aside: Counter[str] = Counter()
         """By pool, how many requests stepped aside."""
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: dict[asyncio.Future[None], None] = {}
+        """In the order they came; a dict, for thousands may give up at once."""
         self._on_free = on_free
 
     @property
@@ -35,20 +36,21 @@ class Slots:
             self.used += 1
             return
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self._waiters[waiter] = None
         try:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
                 self.give()
             elif waiter in self._waiters:  # `give` may have passed it over already
-                self._waiters.remove(waiter)
+                del self._waiters[waiter]
             raise
 
     def give(self) -> None:
         """Give a slot back."""
         while self._waiters:
-            waiter = self._waiters.popleft()
+            waiter = next(iter(self._waiters))
+            del self._waiters[waiter]
             if not waiter.done():
                 waiter.set_result(None)
                 return

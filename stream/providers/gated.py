@@ -62,8 +62,14 @@ class Gated:
         try:
             refuse_expired(call.expires_at_ms, self._clock.now_ms())
             completion = await self._inner.complete(call)
-            refused = call.tally.refused_s is not None
-            self._gate.settle(permit, None, self._clock.monotonic_s(), self._rand, refused_before=refused)
+            self._gate.settle(
+                permit,
+                None,
+                self._clock.monotonic_s(),
+                self._rand,
+                refused_before=call.tally.refused_s is not None,
+                failed_before=call.tally.suspect_since_s is not None,
+            )
             call.tally.refused_s, call.tally.refused_alone = None, False
         except ProviderError as error:
             self._settle_failure(permit, call, error)
@@ -96,7 +102,8 @@ class Gated:
         error.counted = error.error_class is ErrorClass.BAD_REQUEST
         if error.error_class in _MAY_BE_ITS_OWN:
             tally = call.tally
-            spoken = self._gate.judge(permit, tally.suspect_since_s, now_s)
+            unanswered = error.error_class is ErrorClass.AMBIGUOUS
+            spoken = self._gate.judge(permit, tally.suspect_since_s, now_s, unanswered=unanswered)
             error.counted = spoken and error.error_class is not ErrorClass.OVERLOADED
             if error.counted or tally.suspect_since_s is None:
                 tally.suspect_since_s = now_s

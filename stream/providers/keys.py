@@ -28,6 +28,8 @@ class ApiKey:
         """read: gives the key as it stands now; raises ConfigError."""
         self._read = read
         self._value = read()
+        self._seen = {self._value}
+        """Every key there was: calls sent with an earlier one may still be answered, and tell it."""
 
     @property
     def value(self) -> str:
@@ -40,11 +42,12 @@ class ApiKey:
             self._value = self._read()
         except ConfigError:
             return
+        self._seen.add(self._value)
 
     def scrubbed(self, text: str) -> str:
-        """The text as one line of at most 500 characters, without this key or anything that looks like one."""
-        if self._value != NO_KEY:
-            text = text.replace(self._value, "***")
+        """The text as one line of at most 500 characters, without this key, earlier ones, or what looks like one."""
+        for key in self._seen - {NO_KEY}:
+            text = text.replace(key, "***")
         line = " ".join(_KEY_LIKE.sub("***", text).split())
         printable = "".join(char if char.isprintable() else "�" for char in line[: 2 * _DETAIL_CHARS])
         return printable if len(printable) <= _DETAIL_CHARS else printable[: _DETAIL_CHARS - 1] + "…"

@@ -8,6 +8,7 @@ transient or ambiguous failure consumes one if it `counted`; a success and a bad
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from stream.core.counting import counted
 from stream.core.errors import AttemptsExhausted, ErrorClass, ProviderError
 from stream.core.ports import Provider
 from stream.core.records import Completion, ModelCall
@@ -49,7 +50,7 @@ class Retrying:
 
     async def complete(self, call: ModelCall) -> Completion:
         """One completion. Raises AttemptsExhausted, or the ProviderError that no retry can cure."""
-        tries = ambiguous = refusals = refused_alone = 0
+        tries = failed = ambiguous = refusals = refused_alone = 0
         while True:
             try:
                 completion = await self._inner.complete(call)
@@ -60,9 +61,10 @@ class Retrying:
                 return completion
             if self._consumes_attempt(failure):
                 call.tally.attempts += 1
+                failed += 1
                 ambiguous += failure.error_class is ErrorClass.AMBIGUOUS
                 refusals += failure.error_class in _GATE_WAITS
-                self._give_up_at_the_limit(failure, call.tally.attempts, ambiguous, refusals)
+                self._give_up_at_the_limit(failure, call.tally.attempts, failed, ambiguous, refusals)
             if self._policy.patient and failure.may_be_own and call.tally.refused_alone:
                 call.slot.step_aside()
                 await self._sleep(alone_s(refused_alone, self._rand, failure.retry_after_s))
@@ -85,7 +87,9 @@ class Retrying:
             return failure.counted and failure.may_be_own
         return failure.counted and failure.error_class in {ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS}
 
-    def _give_up_at_the_limit(self, failure: ProviderError, attempts: int, ambiguous: int, refusals: int) -> None:
+    def _give_up_at_the_limit(
+        self, failure: ProviderError, attempts: int, failed: int, ambiguous: int, refusals: int
+    ) -> None:
         if failure.error_class is ErrorClass.BAD_REQUEST:
             raise failure
         if not self._policy.patient and failure.error_class in _RAISED_AT_ONCE:
@@ -97,7 +101,7 @@ class Retrying:
         if spent:
             raise AttemptsExhausted(
                 failure.error_class,
-                f"failed {attempts} times ({ambiguous} without an answer); last: {failure.detail}",
+                f"failed {counted(failed, 'time')} ({ambiguous} without an answer); last: {failure.detail}",
                 status=failure.status,
                 error_type=failure.error_type,
                 retry_after_s=failure.retry_after_s,

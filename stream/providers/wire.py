@@ -152,7 +152,8 @@ class Wire:
         # A sentence without a word, outside of an `error`, is a gateway's: {"message": "Forbidden"}.
         spoken = "error" in body or error_type or code
         error_class = classify(status, error_type, code, message if spoken else "")
-        self._key_is_suspect = error_class is ErrorClass.ACCOUNT
+        if error_class is ErrorClass.ACCOUNT:
+            self._key_is_suspect = True
         word = code or error_type
         if error_class is ErrorClass.UNKNOWN_MODEL and not word:
             message = message or "nothing that speaks this API is at that address; check base_url"

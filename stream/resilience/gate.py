@@ -32,6 +32,9 @@ REFUSAL_STREAK = 20
 """The same before a refusal (403, 404, ...) is: a provider that refuses any share of all calls at random, 5 % being the
 worst, then dead-letters one healthy request in eight million (ADR 0015)."""
 
+LATE_S = 5.0
+"""How much longer than a call's deadline its probe holds: a time-out must be heard, not replaced by the next probe."""
+
 _UNLIMITED = float("inf")
 _KEY_ACCEPTED = frozenset({None, ErrorClass.UNKNOWN_MODEL, ErrorClass.RATE_LIMITED, ErrorClass.BAD_REQUEST})
 _MODEL_KNOWN = frozenset({None, ErrorClass.RATE_LIMITED, ErrorClass.BAD_REQUEST})
@@ -86,7 +89,7 @@ class _Pool:
 class _Model:
     """One model's own part of the gate, and what speaks for the provider: see `Gate.judge`."""
 
-    __slots__ = ("breaker", "in_flight", "name", "pool", "streak", "unknown", "witness_s")
+    __slots__ = ("breaker", "in_flight", "name", "pool", "streak", "unknown", "unmarred", "witness_s")
 
     def __init__(self, name: str, pool: _Pool, lease_s: float) -> None:
         self.name = name
@@ -99,6 +102,8 @@ class _Model:
         self.streak = 0
         """How many calls succeeded since a request failed or was refused at its first call, or was served after a
         refusal: then refusals are nobody's own."""
+        self.unmarred = 0
+        """The same, begun anew also by a request that was served after a failure: then time-outs are nobody's own."""
 
 
 class Permit:
@@ -140,7 +145,7 @@ class Gate:
         """
         self.provider = provider
         self._patterns = dict(pools or {})
-        self._lease_s = max(MIN_LEASE_S, deadline_s)
+        self._lease_s = max(MIN_LEASE_S, deadline_s + LATE_S)
         self._ceiling = ceiling
         self._account = Shutter("account", "account", self._lease_s)
         self._pools: dict[str, _Pool] = {}
@@ -198,16 +203,19 @@ class Gate:
         retry_after_s: float | None = None,
         detail: str = "",
         refused_before: bool = False,
+        failed_before: bool = False,
     ) -> None:
         """A call ended: result None is a success. retry_after_s, detail: as the error carries them.
 
-        refused_before: whether its request had been refused, as `judge_refusal` means it.
+        refused_before: whether its request had been refused, as `judge_refusal` means it. failed_before: whether it had
+        failed, as `judge` means it.
         """
         if not self._release(permit):
             return
         if result is None:
             model = permit.model
             model.streak = 0 if refused_before else model.streak + 1
+            model.unmarred = 0 if refused_before or failed_before else model.unmarred + 1
             self._served_s = now_s
             if permit.sent_s > model.witness_s:
                 model.witness_s = permit.sent_s
@@ -231,18 +239,23 @@ class Gate:
         permit.model.pool.shutter.cancel(permit.pool)
         permit.model.breaker.cancel(permit.breaker)
 
-    def judge(self, permit: Permit, suspect_since_s: float | None, now_s: float) -> bool:
+    def judge(self, permit: Permit, suspect_since_s: float | None, now_s: float, *, unanswered: bool = False) -> bool:
         """Whether a failure just settled is the request's own, because others get through (ADR 0002).
 
         So it is if the breaker is closed; a witness exists, a call for the same model sent after `suspect_since_s`
         (`Tally.suspect_since_s`; None: within the breaker's window) that succeeded; and the last five calls to end
         succeeded, failed retries left out: those of one bad request would else excuse the next.
+
+        unanswered: it ran out of time. Two such failures end a request, not four, so a first one never counts, and a
+        later one only after a row of twenty, none of which was served after a failure: at random they pass.
         """
         state = permit.model
         since_s = now_s - WINDOW_S if suspect_since_s is None else suspect_since_s
-        verdict = state.witness_s >= since_s and state.streak >= STREAK and state.breaker.is_closed(now_s)
+        in_a_row = state.unmarred >= REFUSAL_STREAK if unanswered else state.streak >= STREAK
+        verdict = in_a_row and state.witness_s >= since_s and state.breaker.is_closed(now_s)
         if suspect_since_s is None:
-            state.streak = 0
+            state.streak = state.unmarred = 0
+            return verdict and not unanswered
         return verdict
 
     def judge_refusal(self, permit: Permit, refused_s: float | None, now_s: float) -> bool:
@@ -255,7 +268,7 @@ class Gate:
         """
         state = permit.model
         if refused_s is None:
-            state.streak = 0
+            state.streak = state.unmarred = 0
             return False
         return state.witness_s > refused_s and state.streak >= REFUSAL_STREAK and self.is_untroubled(permit, now_s)
 

@@ -136,7 +136,14 @@ def test_one_bad_request_among_many_is_dead_after_four_attempts() -> None:
 def test_a_bad_request_that_hangs_is_dead_after_two_attempts() -> None:
     day = live_through(lambda name, _: E.AMBIGUOUS if name == "r7" else None, requests=500, per_s=2)
     assert list(day.dead) == ["r7"]
-    assert day.dead["r7"].calls == 2
+    assert (day.dead["r7"].attempts, day.dead["r7"].calls) == (2, 3)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1, 0.2, 0.3, 0.4])
+def test_time_outs_at_random_kill_nobody(share: float) -> None:
+    chance = Random(11)
+    day = live_through(lambda *_: E.AMBIGUOUS if chance.random() < share else None, requests=3_000, per_s=50)
+    assert not day.dead
 
 
 def test_a_bad_request_in_little_traffic_is_found_out_too() -> None:
