@@ -151,7 +151,7 @@ class Scheduler:
             room = view.room - waiting
         else:  # the gate's line decides how many of them pass those that failed
             room = max(1.0, view.room) - newcomers
-        room = min(room, unstarted)
+        room = min(room - self.slots.starting[pool], unstarted)
         if room >= 1 or view.opens_in_s is None:
             return room, math.inf
         return room, view.opens_in_s

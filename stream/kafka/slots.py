@@ -16,6 +16,8 @@ class Slots:
         self.used = 0
         self.aside: Counter[str] = Counter()
         """By pool, how many requests stepped aside."""
+        self.starting: Counter[str] = Counter()
+        """By pool, how many have just been started, and haven't come to their gate yet."""
         self._waiters: dict[asyncio.Future[None], None] = {}
         """In the order they came; a dict, for thousands may give up at once."""
         self._on_free = on_free
@@ -28,6 +30,7 @@ class Slots:
     def taken(self, pool: str = "") -> "HeldSlot":
         """A slot, taken at once for a request of a pool. Only to be called while `free` is above 0."""
         self.used += 1
+        self.starting[pool] += 1
         return HeldSlot(self, pool)
 
     async def wait(self) -> None:
@@ -61,12 +64,13 @@ class Slots:
 class HeldSlot:
     """One request's hold on a slot (`core.records.Slot`)."""
 
-    __slots__ = ("_aside", "_pool", "_slots", "held")
+    __slots__ = ("_aside", "_pool", "_slots", "_starting", "held")
 
     def __init__(self, slots: Slots, pool: str) -> None:
         self._slots = slots
         self._pool = pool
         self._aside = False
+        self._starting = True
         self.held = True
 
     async def acquire(self) -> None:
@@ -74,27 +78,33 @@ class HeldSlot:
         if not self.held:
             await self._slots.wait()
             self.held = True
-        self._come_back()
+        self._come()
 
     def release(self) -> None:
-        """Give the slot back, if one is held."""
+        """Give the slot back, if one is held, and count as started: who waits for a gate is near it."""
+        self._come()
         if self.held:
             self.held = False
             self._slots.give()
 
     def step_aside(self) -> None:
-        """Give it back, and don't count as started until it is acquired again."""
-        if not self._aside:
-            self._aside = True
-            self._slots.aside[self._pool] += 1
-        self.release()
+        """Give it back, and don't count as started while it is nowhere near a call."""
+        self._come()
+        self._aside = True
+        self._slots.aside[self._pool] += 1
+        if self.held:
+            self.held = False
+            self._slots.give()
 
     def end(self) -> None:
         """Its request is over."""
-        self._come_back()
         self.release()
 
-    def _come_back(self) -> None:
+    def _come(self) -> None:
+        """It is at its gate, or past it."""
+        if self._starting:
+            self._starting = False
+            self._slots.starting[self._pool] -= 1
         if self._aside:
             self._aside = False
             self._slots.aside[self._pool] -= 1

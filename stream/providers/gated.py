@@ -11,7 +11,7 @@ from collections.abc import Callable
 from stream.core.errors import ErrorClass, ProviderError
 from stream.core.expiry import refuse_expired
 from stream.core.ports import Clock, Provider
-from stream.core.records import Completion, ModelCall, Tally
+from stream.core.records import Completion, ModelCall, Slot, Tally
 from stream.providers.line import Line, Place
 from stream.resilience.backoff import Rand
 from stream.resilience.gate import Gate, GateChange, GateView, Permit
@@ -58,7 +58,12 @@ class Gated:
 
     async def complete(self, call: ModelCall) -> Completion:
         """One completion, once the gate lets it go. Raises ProviderError; RouteError if it expired meanwhile."""
-        permit = await self._permit(call)
+        line = self._lines.get(call.model)
+        if line is None:
+            line = self._lines[call.model] = Line(self._gate.ceiling)
+        failed_before = _has_failed(call.tally)
+        permit = await self._permit(call, line, failed_before=failed_before)
+        served: bool | None = None
         try:
             refuse_expired(call.expires_at_ms, self._clock.now_ms())
             completion = await self._inner.complete(call)
@@ -68,14 +73,18 @@ class Gated:
                 self._clock.monotonic_s(),
                 self._rand,
                 refused_before=call.tally.refused_s is not None,
-                failed_before=call.tally.suspect_since_s is not None,
+                failed_before=failed_before,
             )
+            served = True
             call.tally.refused_s, call.tally.refused_alone = None, False
         except ProviderError as error:
+            served = None if error.error_class is ErrorClass.RATE_LIMITED else False
             self._settle_failure(permit, call, error)
             raise
         finally:
             self._gate.cancel(permit)  # does nothing once settled
+            if failed_before:
+                line.came_back(served=served)
             self._publish()
         return completion
 
@@ -98,6 +107,7 @@ class Gated:
             self._rand,
             retry_after_s=error.retry_after_s,
             detail=error.detail,
+            failed_before=call.tally.suspect_since_s is not None,
         )
         error.counted = error.error_class is ErrorClass.BAD_REQUEST
         if error.error_class in _MAY_BE_ITS_OWN:
@@ -117,28 +127,24 @@ class Gated:
         tally.refused_alone = error.may_be_own and (judged or tally.refused_alone)
         return tally.refused_alone and self._gate.is_untroubled(permit, now_s)
 
-    async def _permit(self, call: ModelCall) -> Permit:
-        line = self._lines.get(call.model)
-        if line is None:
-            line = self._lines[call.model] = Line()
-        if not line.waiting:
+    async def _permit(self, call: ModelCall, line: Line, *, failed_before: bool) -> Permit:
+        if not line.waiting and (not failed_before or line.has_room_for_failed):
             await call.slot.acquire()
             permit = self._gate.admit(call.model, self._clock.monotonic_s())
             if permit is not None:
+                if failed_before:
+                    line.sent_again()
                 return permit
         return await self._wait(call, line, self._last_place(call.tally))
 
     def _last_place(self, tally: Tally) -> Place:
         self._tickets += 1
-        refused = tally.refused_s is not None
-        failed = refused or tally.suspect_since_s is not None
-        return Place(refused, max(1, tally.calls) if failed else 0, self._tickets)
+        return Place(tally.refused_s is not None, self._tickets, max(1, tally.calls) if _has_failed(tally) else 0)
 
     async def _wait(self, call: ModelCall, line: Line, place: Place) -> Permit:
         """Wait without a slot; when called, get one and ask again. Refused, it keeps its place."""
         while True:
-            call.slot.release()
-            await self._turn(line, place)
+            await self._turn(line, place, call.slot)
             try:
                 await call.slot.acquire()
             except BaseException:
@@ -148,12 +154,15 @@ class Gated:
             line.came(place)
             permit = self._gate.admit(call.model, self._clock.monotonic_s())
             if permit is not None:
+                if place.calls:
+                    line.sent_again()
                 self._call_waiters()
                 return permit
 
-    async def _turn(self, line: Line, place: Place) -> None:
+    async def _turn(self, line: Line, place: Place, slot: Slot) -> None:
         waiter = asyncio.get_running_loop().create_future()
         line.park(place, waiter)
+        slot.release()  # whoever may start by that sees this one in the line already
         self._call_waiters()
         try:
             await waiter
@@ -182,8 +191,10 @@ class Gated:
         for _, model in parked:
             line = self._lines[model]
             view = self._gate.peek(model, now_s)
-            while view.room - line.called >= 1 and line.call(shut=not view.open):
-                pass
+            # no more than there are slots, or those that failed would queue up for them before all that come meanwhile
+            room = min(view.room, self._gate.ceiling) - line.called
+            while room >= 1 and line.call(shut=not view.open):
+                room -= 1
             if line.parked and view.opens_in_s is not None:
                 next_s = view.opens_in_s if next_s is None else min(next_s, view.opens_in_s)
         if next_s is not None:
@@ -201,3 +212,7 @@ class Gated:
     def _on_timer(self) -> None:
         self._timer = None
         self._call_waiters()
+
+
+def _has_failed(tally: Tally) -> bool:
+    return tally.refused_s is not None or tally.suspect_since_s is not None

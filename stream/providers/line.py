@@ -1,36 +1,46 @@
 """Who waits at a gate for one model, and who goes next: newcomers before those whose failures may be their own.
 
 What failed and waits again may be what shut the gate: eight requests that always fail must not be the only ones that
-ever probe it. While it is shut, newcomers probe it, as long as there is one. While it is open, a request that failed
-lets as many newcomers pass as it was called (`MOST_PASSES` at most), so that each has its turn, and the more often it
-failed, the rarer; one that was refused lets `REFUSED_PASSES` pass, since each refusal may shut the gate for all.
+ever probe it. So newcomers go first. While the gate is open, a request that failed lets as many of them pass as it was
+called (`MOST_PASSES` at most), one that was refused `REFUSED_PASSES`, since each refusal may shut the gate for all; as
+probes of a shut gate `PROBES` at least, the refused all.
+
+Of those that failed few are in the air together, `AT_LEAST`. Each that is served lets some more go, so after an outage
+they are soon through; each that fails again takes back a quarter (`BACK`). Where a share f of calls fails at random,
+that settles at 4 (1 - f) / f times the step; two hundred that always fail go four by four.
+
 A 429 is nobody's own: whoever was told to slow down is as good as a newcomer.
 """
 
 import asyncio
+import math
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 MOST_PASSES = 7
 REFUSED_PASSES = 31
+PROBES = 3
+BACK = 0.75
+AT_LEAST = 4
 _UNTIDY = 64
 
 
 class Place(NamedTuple):
     """A place in a line; the smallest goes first.
 
-    refused: whether the request was refused before. calls: how often it was called, 0 for a newcomer: nothing that may
-    be its own failure has happened to it. ticket: the order in which they came.
+    refused: whether the request was refused before. ticket: the order in which they came. calls: how often it was
+    called, 0 for a newcomer: nothing that may be its own failure has happened to it.
     """
 
     refused: bool
-    calls: int
     ticket: int
+    calls: int = 0
 
-    @property
-    def passes(self) -> int:
-        """How many newcomers it lets pass while the gate is open."""
-        return REFUSED_PASSES if self.refused else min(self.calls, MOST_PASSES)
+    def passes(self, *, shut: bool) -> float:
+        """How many newcomers it lets pass; shut: as probes of a shut gate."""
+        if self.refused:
+            return math.inf if shut else REFUSED_PASSES
+        return max(min(self.calls, MOST_PASSES), PROBES if shut else 0)
 
 
 class _Lane:
@@ -68,14 +78,20 @@ class _Lane:
 class Line:
     """See the module. `called`: woken, on their way to a slot and the gate."""
 
-    __slots__ = ("_failed", "_new", "_new_called", "_passed", "called")
+    __slots__ = ("_allowance", "_failed", "_failed_out", "_new", "_new_called", "_passed", "_step", "called")
 
-    def __init__(self) -> None:
+    def __init__(self, ceiling: int) -> None:
+        """ceiling: how many calls there may ever be in the air."""
+        self._step = max(2.0, ceiling / 64)
         self._new, self._failed = _Lane(), _Lane()
         self._passed = 0
-        """How many newcomers went since the last one that had failed."""
+        """How many newcomers went since the last one that failed before."""
         self._new_called = 0
         self.called = 0
+        self._failed_out = 0
+        """How many that failed before are in the air."""
+        self._allowance = float(AT_LEAST)
+        """How many of these may be."""
 
     @property
     def parked(self) -> int:
@@ -92,6 +108,21 @@ class Line:
         """How many of these are newcomers."""
         return self._new.parked + self._new_called
 
+    @property
+    def has_room_for_failed(self) -> bool:
+        """Whether one more that failed before may go."""
+        return self._failed_out + self.called - self._new_called < self._allowance
+
+    def sent_again(self) -> None:
+        """One that failed before is in the air."""
+        self._failed_out += 1
+
+    def came_back(self, *, served: bool | None) -> None:
+        """It is no longer; None: what became of it says nothing."""
+        self._failed_out -= 1
+        if served is not None:
+            self._allowance = self._allowance + self._step if served else max(AT_LEAST, self._allowance * BACK)
+
     def park(self, place: Place, waiter: "asyncio.Future[None]") -> None:
         """Wait at this place."""
         self._lane(place).park(place, waiter)
@@ -102,8 +133,8 @@ class Line:
 
     def call(self, *, shut: bool) -> bool:
         """Wake the next; false if there is none. shut: it is to be a probe."""
-        new, failed = self._new.first(), self._failed.first()
-        if new is not None and (shut or failed is None or self._passed < failed.passes):
+        new, failed = self._new.first(), self._failed.first() if self.has_room_for_failed else None
+        if new is not None and (failed is None or self._passed < failed.passes(shut=shut)):
             self._new.wake()
             self._new_called += 1
             self._passed += 1

@@ -73,7 +73,7 @@ class Retrying:
             wait_s = self._wait_s(failure, tries)
             tries += 1
             if wait_s > 0:
-                call.slot.release()
+                call.slot.step_aside()
                 await self._sleep(wait_s)
 
     async def aclose(self) -> None:

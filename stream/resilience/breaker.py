@@ -137,6 +137,11 @@ class Breaker:
             return min(1.0, START_SHARE + SHARE_PER_S * max(0.0, now_s - self.since_s))
         return 1.0 if self.mode is Mode.CLOSED else 0.0
 
+    @property
+    def flows(self) -> bool:
+        """Whether calls go without being probes, though perhaps not many."""
+        return self.mode in {Mode.CLOSED, Mode.SLOW_START}
+
     def is_closed(self, now_s: float) -> bool:
         """Whether calls flow without limit: only then is the provider fine for others."""
         return self.mode is Mode.CLOSED or self.share(now_s) >= 1

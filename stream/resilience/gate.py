@@ -146,7 +146,7 @@ class Gate:
         self.provider = provider
         self._patterns = dict(pools or {})
         self._lease_s = max(MIN_LEASE_S, deadline_s + LATE_S)
-        self._ceiling = ceiling
+        self.ceiling = ceiling
         self._account = Shutter("account", "account", self._lease_s)
         self._pools: dict[str, _Pool] = {}
         self._models: dict[str, _Model] = {}
@@ -225,7 +225,9 @@ class Gate:
             self._cool_down(permit, retry_after_s, now_s, rand, detail)
         else:
             self._settle_pool(permit, result, now_s)
-        if result is None or result in _BREAKER_COUNTS:
+        # Failures of requests that failed before say little of others: a few that always fail would keep it open.
+        is_retry = result is not None and failed_before and permit.model.breaker.flows
+        if (result is None or result in _BREAKER_COUNTS) and not is_retry:
             self._settle_breaker(permit, result is not None, now_s, rand, detail)
         else:
             permit.model.breaker.cancel(permit.breaker)
@@ -251,8 +253,8 @@ class Gate:
         """
         state = permit.model
         since_s = now_s - WINDOW_S if suspect_since_s is None else suspect_since_s
-        in_a_row = state.unmarred >= REFUSAL_STREAK if unanswered else state.streak >= STREAK
-        verdict = in_a_row and state.witness_s >= since_s and state.breaker.is_closed(now_s)
+        row = REFUSAL_STREAK if unanswered else STREAK
+        verdict = state.unmarred >= row and state.witness_s >= since_s and state.breaker.is_closed(now_s)
         if suspect_since_s is None:
             state.streak = state.unmarred = 0
             return verdict and not unanswered
@@ -296,7 +298,7 @@ class Gate:
 
     def _is_open(self, state: _Model) -> bool:
         shut = self._account.shut or state.unknown.shut or state.pool.shutter.shut
-        return not shut and state.breaker.mode in {Mode.CLOSED, Mode.SLOW_START}
+        return not shut and state.breaker.flows
 
     def _stops(self, state: _Model, now_s: float) -> Iterator[_Stop]:
         """Everything that limits calls of this model now."""
@@ -309,8 +311,8 @@ class Gate:
             yield _Stop("rate_limited", pool.shutter.since_s, pool.allowance - pool.in_flight, self._lease_s)
         breaker = state.breaker
         if breaker.mode is not Mode.CLOSED:
-            room = breaker.room(state.in_flight, self._ceiling, now_s)
-            opens_in_s = breaker.opens_in_s(state.in_flight, self._ceiling, now_s)
+            room = breaker.room(state.in_flight, self.ceiling, now_s)
+            opens_in_s = breaker.opens_in_s(state.in_flight, self.ceiling, now_s)
             yield _Stop("breaker", breaker.since_s, room, opens_in_s)
 
     def _release(self, permit: Permit) -> bool:
@@ -338,7 +340,7 @@ class Gate:
         pool = permit.model.pool
         was_probe = pool.shutter.shut and self._probed(pool.shutter, permit.pool, True, now_s)
         if result is None and (was_probe or pool.shutter.is_present(permit.pool)):
-            pool.allowance = pool.allowance + 1 if pool.allowance < self._ceiling else _UNLIMITED
+            pool.allowance = pool.allowance + 1 if pool.allowance < self.ceiling else _UNLIMITED
 
     def _cool_down(self, permit: Permit, retry_after_s: float | None, now_s: float, rand: Rand, detail: str) -> None:
         pool = permit.model.pool
@@ -357,7 +359,7 @@ class Gate:
             return
         scope = permit.model.unknown.scope
         if mode is Mode.OPEN:
-            opens_in_s = breaker.opens_in_s(0, self._ceiling, now_s)
+            opens_in_s = breaker.opens_in_s(0, self.ceiling, now_s)
             if not self._spoken:
                 detail = f"{detail}; no call was answered since the start: check base_url"
             self._changes.append(GateChange(self.provider, scope, False, "breaker", detail, opens_in_s, again))

@@ -1,6 +1,7 @@
 """A worker's scheduler, gate and retries in virtual time, before a provider that refuses some or all."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -51,8 +52,12 @@ def live_through(
     latency_s: float = 0.2,
     seed: int = 1,
     until_s: float = float("inf"),
+    at_once: Collection[int] = (),
 ) -> Day:
-    """Requests r0, r1, ... for one model, so many a second; over when all have an outcome, or at `until_s`."""
+    """Requests r0, r1, ... for one model, so many a second; over when all have an outcome, or at `until_s`.
+
+    at_once: those that come together with the first of them.
+    """
     day = Day(FaultyProvider(mood, latency_s=latency_s))
 
     async def main() -> None:
@@ -80,7 +85,8 @@ def live_through(
 
         async def arrivals() -> None:
             for number in range(requests):
-                if per_s != float("inf") and number / per_s > loop.time():
+                together = number in at_once and number > min(at_once)
+                if per_s != float("inf") and number / per_s > loop.time() and not together:
                     await asyncio.sleep(number / per_s - loop.time())
                 item = partition.item(record(offset=number))
                 item.prepared = Prepared(item.record, request(), version)

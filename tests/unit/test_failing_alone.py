@@ -31,6 +31,55 @@ def test_a_few_that_always_fail_are_not_all_that_ever_probes(in_a_row: int, per_
         assert len(day.dead) == in_a_row
 
 
+@pytest.mark.parametrize(("at_once", "per_s"), [(60, 1), (128, 10), (200, 10)])
+def test_many_that_always_fail_sent_in_one_go_hold_up_nobody_for_long(at_once: int, per_s: float) -> None:
+    bad = range(300, 300 + at_once)
+    day = live_through(
+        lambda name, _: ErrorClass.TRANSIENT if int(name[1:]) in bad else None,
+        requests=2_000,
+        per_s=per_s,
+        at_once=bad,
+        until_s=2_000 / per_s + 600,
+    )
+    assert len(day.served_s) == 2_000 - at_once
+    assert longest_wait_s(day, per_s) <= 60
+    assert {int(name[1:]) for name in day.dead} == set(bad)
+
+
+@pytest.mark.parametrize(("at_once", "per_s", "max_in_flight"), [(60, 1, 32), (128, 1, 64), (200, 10, 64)])
+def test_many_that_are_refused_sent_in_one_go_hold_up_nobody_for_ever(
+    at_once: int, per_s: float, max_in_flight: int
+) -> None:
+    """Each refusal may be everybody's: the delays between probes double, until one gets through."""
+    bad = range(300, 300 + at_once)
+    day = live_through(
+        lambda name, _: refusal(403, None, "blocked by a rule") if int(name[1:]) in bad else None,
+        requests=2_000,
+        per_s=per_s,
+        at_once=bad,
+        max_in_flight=max_in_flight,
+        until_s=2_000 / per_s + 2_000,
+    )
+    assert len(day.served_s) == 2_000 - at_once
+    assert {int(name[1:]) for name in day.dead} <= set(bad)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2])
+def test_a_slow_provider_that_fails_now_and_then_delays_those_that_failed_by_a_few_calls(share: float) -> None:
+    """As many tries of those that failed are in the air as that share needs."""
+    chance = Random(1)
+    day = live_through(
+        lambda *_: ErrorClass.TRANSIENT if chance.random() < share else None,
+        requests=6_000,
+        per_s=30,
+        max_in_flight=512,
+        latency_s=10,
+    )
+    assert not day.dead
+    waited_s = sorted(at_s - int(name[1:]) / 30 for name, at_s in day.served_s.items())
+    assert waited_s[5_940] <= 60
+
+
 def test_where_a_fifth_always_fails_the_others_are_served_though_late() -> None:
     chance = Random(1)
     bad = {number for number in range(1_000) if chance.random() < 1 / 5}
@@ -57,3 +106,10 @@ def test_who_is_told_to_slow_down_again_and_again_has_its_turn_before_newcomers(
     served = [int(name[1:]) for name in sorted(day.served_s, key=lambda name: day.served_s[name])]
     behind = max(served.index(number) - number for number in range(600))
     assert behind <= 250
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.4])
+def test_failures_at_random_kill_nobody(share: float) -> None:
+    chance = Random(3)
+    day = live_through(lambda *_: ErrorClass.TRANSIENT if chance.random() < share else None, requests=5_000, per_s=50)
+    assert not day.dead

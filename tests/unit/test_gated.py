@@ -200,6 +200,26 @@ def test_a_cancelled_waiter_leaves_its_place_to_the_next() -> None:
     assert [name for _, name in setup.provider.sent] == ["first", "r1", "r2"]
 
 
+def test_cancelled_tries_of_requests_that_failed_leave_room_for_others_of_them() -> None:
+    setup = Setup(lambda name, now_s: E.TRANSIENT if now_s < 1 else None, latency_s=5)
+
+    async def main() -> None:
+        calls = [model_call(f"r{n}") for n in range(9)]
+        await asyncio.gather(*(setup.send(call) for call in calls))
+        for _ in range(3):
+            tasks = [asyncio.create_task(setup.send(call)) for call in calls[:-1]]
+            await asyncio.sleep(1)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert setup.gated.waiting("m") == 0
+        assert await setup.send(calls[-1]) is None
+
+    simulate(setup, main)
+    assert setup.provider.most_in_the_air == 9
+    assert setup.provider.calls_between(5, 21) <= 3 * 4 + 1
+
+
 def test_thousands_of_cancelled_waiters_leave_no_trace() -> None:
     setup = Setup(fails_until(1, E.ACCOUNT))
 

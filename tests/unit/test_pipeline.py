@@ -208,6 +208,16 @@ async def test_a_truncated_reply_is_asked_for_once_more_with_more_room_where_the
     assert outcome.cost.calls == 2
 
 
+async def test_a_truncated_reply_is_kept_when_the_larger_call_fails(steps: Steps) -> None:
+    """It was paid for, and may be all that there ever is."""
+    steps.version = Version(truncation_retry_tokens=400)
+    steps.replies = [reply(Stop.TRUNCATED), AttemptsExhausted(ErrorClass.TRANSIENT, "failed 4 times")]
+    outcome = await steps.process()
+    assert isinstance(outcome, DeadLettered)
+    assert outcome.failure.code == "attempts_exhausted"
+    assert outcome.completion == reply(Stop.TRUNCATED)
+
+
 async def test_a_second_truncation_is_the_end(steps: Steps) -> None:
     steps.version = Version(truncation_retry_tokens=400)
     steps.replies = [reply(Stop.TRUNCATED)]

@@ -76,6 +76,13 @@ def test_a_key_does_not_show_itself() -> None:
     assert key.scrubbed("Wrong key abc-123-secret!\nTry sk-proj-0123456789.") == "Wrong key ***! Try ***."
 
 
+def test_earlier_keys_show_themselves_as_little_for_answers_come_late() -> None:
+    keys = iter(["abc-123-secret", "def-456-secret"])
+    key = ApiKey(lambda: next(keys))
+    key.reread()
+    assert key.scrubbed("abc-123-secret is not def-456-secret") == "*** is not ***"
+
+
 @pytest.mark.parametrize("text", ["a\x00b\x1b[31m\r\n\u202ec", "x" * 10_000, "\n" * 10_000, ""])
 def test_a_detail_is_one_printable_line_of_bounded_length(text: str) -> None:
     detail = ApiKey(lambda: "k-1").scrubbed(text)

@@ -153,7 +153,9 @@ def test_a_bad_request_in_little_traffic_is_found_out_too() -> None:
 
 
 def test_a_bad_request_is_found_out_after_an_outage() -> None:
-    day = live_through(lambda name, now_s: E.TRANSIENT if name == "r7" or now_s < 120 else None, requests=900, per_s=5)
+    day = live_through(
+        lambda name, now_s: E.TRANSIENT if name == "r7" or now_s < 120 else None, requests=1_800, per_s=5
+    )
     assert list(day.dead) == ["r7"]
 
 
