@@ -164,8 +164,7 @@ class Slot(Protocol):
         ...
 
     def step_aside(self) -> None:
-        """Give it back, and keep nobody from starting until it is acquired again: what the provider refuses to this
-        request alone is tried again later."""
+        """Give it back, and keep nobody from starting meanwhile: this request sleeps before it is tried again."""
         ...
 
 
