@@ -15,6 +15,8 @@ from tests.support.kafka import create_topics
 from tests.support.proxy import ApiKey, KafkaProxy
 
 DRAIN_S = 120.0
+BROKER_BACK_S = 120.0
+"""A killed broker reads its log again; on a busy machine beside workers that ask for it all the time."""
 TICK_S = 0.02
 HOPELESS = 10
 """So many workers that ended by themselves are enough to know."""
@@ -195,7 +197,7 @@ class _Performance:
     def _broker_kill(self, disturbance: Disturbance, now_s: float) -> None:
         running = self.stage.fleet.running
         self.stage.kafka.kill()
-        self.stage.kafka.start()
+        self.stage.kafka.start(timeout_s=BROKER_BACK_S)
         self.stage.cut_off(now_s, running)
 
     def _any_place(self) -> _Place | None:
