@@ -103,7 +103,7 @@ class _Model:
         """How many calls succeeded since a request failed or was refused at its first call, or was served after a
         refusal: then refusals are nobody's own."""
         self.unmarred = 0
-        """The same, begun anew also by a request that was served after a failure: then time-outs are nobody's own."""
+        """The same, begun anew also by a request that was served after a failure: then failures are nobody's own."""
 
 
 class Permit:
@@ -246,10 +246,11 @@ class Gate:
 
         So it is if the breaker is closed; a witness exists, a call for the same model sent after `suspect_since_s`
         (`Tally.suspect_since_s`; None: within the breaker's window) that succeeded; and the last five calls to end
-        succeeded, failed retries left out: those of one bad request would else excuse the next.
+        succeeded, failed retries left out (those of one bad request would else excuse the next), and none of these
+        served a request that had failed before, which would show that failures pass.
 
         unanswered: it ran out of time. Two such failures end a request, not four, so a first one never counts, and a
-        later one only after a row of twenty, none of which was served after a failure: at random they pass.
+        later one only after such a row of twenty.
         """
         state = permit.model
         since_s = now_s - WINDOW_S if suspect_since_s is None else suspect_since_s
