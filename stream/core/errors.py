@@ -119,6 +119,14 @@ class ErrorClass(StrEnum):
     BAD_REQUEST = "bad_request"
 
 
+FAILURES = frozenset({ErrorClass.OVERLOADED, ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
+"""A call that failed without a reason that tells whose fault it is: the provider's, or the request's own."""
+
+
+REFUSALS = frozenset({ErrorClass.ACCOUNT, ErrorClass.UNKNOWN_MODEL})
+"""What waiting alone doesn't cure."""
+
+
 class ProviderError(LlmStreamError):
     """A call that brought no completion, classified.
 
@@ -159,6 +167,11 @@ class ProviderError(LlmStreamError):
         self.counted = counted
         self.may_be_own = may_be_own
         self.final = final
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it pauses the flow until an operator acts, or is a rate limit that this request can't keep alone."""
+        return self.error_class in REFUSALS or self.may_be_own
 
 
 class AttemptsExhausted(ProviderError):  # noqa: N818  (its name is the failure code)

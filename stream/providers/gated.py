@@ -8,7 +8,7 @@ a waiter is woken by the end of another call or by one timer.
 import asyncio
 from collections.abc import Callable
 
-from stream.core.errors import ErrorClass, ProviderError
+from stream.core.errors import FAILURES, ErrorClass, ProviderError
 from stream.core.expiry import refuse_expired
 from stream.core.ports import Clock, Provider
 from stream.core.records import Completion, ModelCall, Slot, Tally
@@ -17,8 +17,6 @@ from stream.resilience.backoff import Rand
 from stream.resilience.gate import Gate, GateChange, GateView, Permit
 
 _SHORTEST_TIMER_S = 0.001
-_MAY_BE_ITS_OWN = frozenset({ErrorClass.OVERLOADED, ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
-_REFUSALS = frozenset({ErrorClass.ACCOUNT, ErrorClass.UNKNOWN_MODEL})
 
 
 class Gated:
@@ -60,7 +58,7 @@ class Gated:
         """One completion, once the gate lets it go. Raises ProviderError; RouteError if it expired meanwhile."""
         line = self._lines.get(call.model)
         if line is None:
-            line = self._lines[call.model] = Line(self._gate.ceiling)
+            line = self._lines[call.model] = Line(self._gate.ceiling, lambda: self._serves(call.model))
         failed_before = _has_failed(call.tally)
         permit = await self._permit(call, line, failed_before=failed_before)
         served: bool | None = None
@@ -76,10 +74,10 @@ class Gated:
                 failed_before=failed_before,
             )
             served = True
-            call.tally.refused_s, call.tally.refused_alone = None, False
+            call.tally.suspect_since_s, call.tally.refused_s, call.tally.refused_alone = None, None, False
         except ProviderError as error:
             served = None if error.error_class is ErrorClass.RATE_LIMITED else False
-            self._settle_failure(permit, call, error)
+            self._settle_failure(permit, call, error, failed_before=failed_before)
             raise
         finally:
             self._gate.cancel(permit)  # does nothing once settled
@@ -95,9 +93,9 @@ class Gated:
             self._timer = None
         await self._inner.aclose()
 
-    def _settle_failure(self, permit: Permit, call: ModelCall, error: ProviderError) -> None:
+    def _settle_failure(self, permit: Permit, call: ModelCall, error: ProviderError, *, failed_before: bool) -> None:
         now_s = self._clock.monotonic_s()
-        if (error.error_class in _REFUSALS or error.may_be_own) and self._is_refused_alone(permit, call, error, now_s):
+        if error.refuses and self._is_refused_alone(permit, call, error, now_s):
             self._gate.cancel(permit)
             return
         self._gate.settle(
@@ -107,10 +105,10 @@ class Gated:
             self._rand,
             retry_after_s=error.retry_after_s,
             detail=error.detail,
-            failed_before=call.tally.suspect_since_s is not None,
+            failed_before=failed_before,
         )
         error.counted = error.error_class is ErrorClass.BAD_REQUEST
-        if error.error_class in _MAY_BE_ITS_OWN:
+        if error.error_class in FAILURES:
             tally = call.tally
             unanswered = error.error_class is ErrorClass.AMBIGUOUS
             spoken = self._gate.judge(permit, tally.suspect_since_s, now_s, unanswered=unanswered)
@@ -124,18 +122,31 @@ class Gated:
         judged = self._gate.judge_refusal(permit, tally.refused_s, now_s)
         tally.refused_s = now_s
         error.counted = judged and error.may_be_own
-        tally.refused_alone = error.may_be_own and (judged or tally.refused_alone)
+        tally.refused_alone = judged or tally.refused_alone
         return tally.refused_alone and self._gate.is_untroubled(permit, now_s)
 
     async def _permit(self, call: ModelCall, line: Line, *, failed_before: bool) -> Permit:
         if not line.waiting and (not failed_before or line.has_room_for_failed):
-            await call.slot.acquire()
-            permit = self._gate.admit(call.model, self._clock.monotonic_s())
+            permit = await self._admitted(call, line, failed_before=failed_before)
             if permit is not None:
-                if failed_before:
-                    line.sent_again()
                 return permit
         return await self._wait(call, line, self._last_place(call.tally))
+
+    async def _admitted(self, call: ModelCall, line: Line, *, failed_before: bool) -> Permit | None:
+        """A permit, once there is a slot; none if the gate is shut. The line's room is taken before either."""
+        permit = None
+        if failed_before:
+            line.sent_again()
+        try:
+            await call.slot.acquire()
+            permit = self._gate.admit(call.model, self._clock.monotonic_s())
+        finally:
+            if failed_before and permit is None:
+                line.came_back(served=None)
+        return permit
+
+    def _serves(self, model: str) -> bool:
+        return self._gate.serves(model, self._clock.monotonic_s())
 
     def _last_place(self, tally: Tally) -> Place:
         self._tickets += 1
@@ -154,7 +165,7 @@ class Gated:
             line.came(place)
             permit = self._gate.admit(call.model, self._clock.monotonic_s())
             if permit is not None:
-                if place.calls:
+                if not place.is_new:
                     line.sent_again()
                 self._call_waiters()
                 return permit

@@ -7,13 +7,15 @@ probes of a shut gate `PROBES` at least, the refused all.
 
 Of those that failed few are in the air together, `AT_LEAST`. Each that is served lets some more go, so after an outage
 they are soon through; each that fails again takes back a quarter (`BACK`). Where a share f of calls fails at random,
-that settles at 4 (1 - f) / f times the step; two hundred that always fail go four by four.
+that settles at 4 (1 - f) / f times the step. While anybody is served, there is nothing to spare but slots: then they
+may have a quarter of these (`SHARE`), or a few that hang until their deadline would keep all that failed once waiting.
 
 A 429 is nobody's own: whoever was told to slow down is as good as a newcomer.
 """
 
 import asyncio
 import math
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
@@ -22,6 +24,7 @@ REFUSED_PASSES = 31
 PROBES = 3
 BACK = 0.75
 AT_LEAST = 4
+SHARE = 0.25
 _UNTIDY = 64
 
 
@@ -35,6 +38,11 @@ class Place(NamedTuple):
     refused: bool
     ticket: int
     calls: int = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is a newcomer's."""
+        return self.calls == 0
 
     def passes(self, *, shut: bool) -> float:
         """How many newcomers it lets pass; shut: as probes of a shut gate."""
@@ -78,10 +86,23 @@ class _Lane:
 class Line:
     """See the module. `called`: woken, on their way to a slot and the gate."""
 
-    __slots__ = ("_allowance", "_failed", "_failed_out", "_new", "_new_called", "_passed", "_step", "called")
+    __slots__ = (
+        "_allowance",
+        "_ceiling",
+        "_failed",
+        "_failed_out",
+        "_new",
+        "_new_called",
+        "_passed",
+        "_serves",
+        "_step",
+        "called",
+    )
 
-    def __init__(self, ceiling: int) -> None:
-        """ceiling: how many calls there may ever be in the air."""
+    def __init__(self, ceiling: int, serves: Callable[[], bool]) -> None:
+        """ceiling: how many calls there may ever be in the air. serves: whether the model served anybody lately."""
+        self._ceiling = ceiling
+        self._serves = serves
         self._step = max(2.0, ceiling / 64)
         self._new, self._failed = _Lane(), _Lane()
         self._passed = 0
@@ -111,17 +132,19 @@ class Line:
     @property
     def has_room_for_failed(self) -> bool:
         """Whether one more that failed before may go."""
-        return self._failed_out + self.called - self._new_called < self._allowance
+        out = self._failed_out + self.called - self._new_called
+        return out < self._allowance or (out < SHARE * self._ceiling and self._serves())
 
     def sent_again(self) -> None:
-        """One that failed before is in the air."""
+        """One that failed before is in the air, or will be as soon as there is a slot."""
         self._failed_out += 1
 
     def came_back(self, *, served: bool | None) -> None:
-        """It is no longer; None: what became of it says nothing."""
+        """It is no longer; None: it wasn't sent, or what became of it says nothing."""
         self._failed_out -= 1
         if served is not None:
-            self._allowance = self._allowance + self._step if served else max(AT_LEAST, self._allowance * BACK)
+            more, less = min(self._ceiling, self._allowance + self._step), self._allowance * BACK
+            self._allowance = max(AT_LEAST, more if served else less)
 
     def park(self, place: Place, waiter: "asyncio.Future[None]") -> None:
         """Wait at this place."""
@@ -149,11 +172,11 @@ class Line:
     def came(self, place: Place) -> None:
         """One that was called has asked the gate, or gave up on its way there."""
         self.called -= 1
-        self._new_called -= place.calls == 0
+        self._new_called -= place.is_new
 
     def leave(self, place: Place) -> None:
         """One that was parked gave up."""
         self._lane(place).leave()
 
     def _lane(self, place: Place) -> _Lane:
-        return self._failed if place.calls else self._new
+        return self._new if place.is_new else self._failed

@@ -9,13 +9,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from stream.core.counting import counted
-from stream.core.errors import AttemptsExhausted, ErrorClass, ProviderError
+from stream.core.errors import REFUSALS, AttemptsExhausted, ErrorClass, ProviderError
 from stream.core.ports import Provider
 from stream.core.records import Completion, ModelCall
 from stream.resilience.backoff import Rand, alone_s, backoff_s
 
 _GATE_WAITS = frozenset({ErrorClass.ACCOUNT, ErrorClass.UNKNOWN_MODEL, ErrorClass.RATE_LIMITED})
-_RAISED_AT_ONCE = frozenset({ErrorClass.ACCOUNT, ErrorClass.UNKNOWN_MODEL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Retrying:
                 ambiguous += failure.error_class is ErrorClass.AMBIGUOUS
                 refusals += failure.error_class in _GATE_WAITS
                 self._give_up_at_the_limit(failure, call.tally.attempts, failed, ambiguous, refusals)
-            if self._policy.patient and failure.may_be_own and call.tally.refused_alone:
+            if self._policy.patient and failure.refuses and call.tally.refused_alone:
                 call.slot.step_aside()
                 await self._sleep(alone_s(refused_alone, self._rand, failure.retry_after_s))
                 refused_alone += 1
@@ -92,7 +91,7 @@ class Retrying:
     ) -> None:
         if failure.error_class is ErrorClass.BAD_REQUEST:
             raise failure
-        if not self._policy.patient and failure.error_class in _RAISED_AT_ONCE:
+        if not self._policy.patient and failure.error_class in REFUSALS:
             raise failure
         if self._policy.patient and failure.error_class in _GATE_WAITS:
             spent = refusals >= self._policy.max_attempts  # other attempts say nothing about the account

@@ -38,6 +38,7 @@ _KEEPALIVE_S = 30.0
 _PASSED_ON = ("content-length", "x-client-request-id", "x-stainless-raw-response")
 _PRINTABLE = "!#$&'()*+,/:;<=>?@[]^`{|}"
 _HTTP_ERRORS = range(400, 600)
+_WORD_CHARS = 100
 _COSTS_NOTHING = (*range(400, 500), 503, 529)
 _NEVER_SENT = (ConnectionRefusedError, socket.gaierror)
 """What shows that there was no connection; others may break one over which the request had gone already."""
@@ -154,7 +155,8 @@ class Wire:
         error_class = classify(status, error_type, code, message if spoken else "")
         if error_class is ErrorClass.ACCOUNT:
             self._key_is_suspect = True
-        word = code or error_type
+        named = code or error_type
+        word = self._key.scrubbed(named)[:_WORD_CHARS] if named else None
         if error_class is ErrorClass.UNKNOWN_MODEL and not word:
             message = message or "nothing that speaks this API is at that address; check base_url"
         said = f": {message}" if message else ""
@@ -162,7 +164,7 @@ class Wire:
             error_class,
             self._key.scrubbed(f"{self._name} ({self._host}) answered {status}{f' {word}' if word else ''}{said}"),
             status=status,
-            error_type=self._key.scrubbed(word) if word else None,
+            error_type=word,
             retry_after_s=parse_retry_after(headers, time.time()),
             unbilled=unbilled,
             may_be_own=may_be_own(error_class, status, error_type, code, message),
@@ -251,4 +253,4 @@ def _words(body: dict[str, Any], status: int) -> tuple[str | None, str | None, s
 
 
 def _text(value: Any) -> str | None:
-    return value[:100] if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value else None

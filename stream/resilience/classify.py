@@ -25,17 +25,16 @@ _MONEY = (
     "billing_hard_limit_reached",
     "billing_not_active",
 )
-_MONEY_PHRASES = (
-    "credit",
-    "quota",
-    "billing",
-    "balance",
-    "spend",
-    "usage limit",
-    "payment",
-    "budget",
-    "limit exceeded",
+_MONEY_WORD = r"(?:credits?|quota|balance|funds|budget)"
+_ABOUT_MONEY = re.compile(
+    rf"\b(?:(?:insufficient|not enough|out of|no|more|remaining|exceed\w*(?: \w+){{0,3}}) {_MONEY_WORD}"
+    rf"|{_MONEY_WORD}(?: \w+){{0,3}} (?:exceeded|exhausted|depleted|low|empty|reached|insufficient)"
+    r"|(?:credit|account) balance|limit exceeded|can only afford"
+    r"|(?:spend|spending|usage|budget|credit|quota|billing) (?:hard )?limits?"
+    r"|billing (?:details|account|is|not|issue)|payment (?:required|method|failed|is|overdue))\b"
 )
+"""Not single words: a filter's "credit card number detected" is about the text that it refuses."""
+
 _KEY_PHRASES = (
     "api key not valid",
     "invalid api key",
@@ -165,9 +164,8 @@ def may_be_own(
     if error_class is ErrorClass.RATE_LIMITED:
         return _cannot_fit(sentence)
     words = tuple(word.lower() for word in (error_type, error_code) if word)
-    money = Row(ErrorClass.ACCOUNT, words=_MONEY).applies(status, words, sentence)
-    named = any(phrase in sentence for phrase in _MONEY_PHRASES)
-    return error_class is ErrorClass.ACCOUNT and status in _MAY_BE_OWN_STATUSES and not (money or named)
+    money = Row(ErrorClass.ACCOUNT, words=_MONEY).applies(status, words, sentence) or _ABOUT_MONEY.search(sentence)
+    return error_class is ErrorClass.ACCOUNT and status in _MAY_BE_OWN_STATUSES and not money
 
 
 def _cannot_fit(sentence: str) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from stream.core.errors import ErrorClass
+from stream.core.errors import FAILURES, ErrorClass
 from stream.resilience.backoff import Rand, backoff_s
 from stream.resilience.breaker import MIN_LEASE_S, WINDOW_S, Breaker, Mode
 from stream.resilience.retry_after import MAX_RETRY_AFTER_S
@@ -38,7 +38,6 @@ LATE_S = 5.0
 _UNLIMITED = float("inf")
 _KEY_ACCEPTED = frozenset({None, ErrorClass.UNKNOWN_MODEL, ErrorClass.RATE_LIMITED, ErrorClass.BAD_REQUEST})
 _MODEL_KNOWN = frozenset({None, ErrorClass.RATE_LIMITED, ErrorClass.BAD_REQUEST})
-_BREAKER_COUNTS = frozenset({ErrorClass.OVERLOADED, ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class _Pool:
 class _Model:
     """One model's own part of the gate, and what speaks for the provider: see `Gate.judge`."""
 
-    __slots__ = ("breaker", "in_flight", "name", "pool", "streak", "unknown", "unmarred", "witness_s")
+    __slots__ = ("breaker", "in_flight", "name", "pool", "served_s", "streak", "unknown", "unmarred", "witness_s")
 
     def __init__(self, name: str, pool: _Pool, lease_s: float) -> None:
         self.name = name
@@ -99,6 +98,8 @@ class _Model:
         self.in_flight = 0
         self.witness_s = -_UNLIMITED
         """When the newest call was sent that succeeded."""
+        self.served_s = -_UNLIMITED
+        """When a call last succeeded."""
         self.streak = 0
         """How many calls succeeded since a request failed or was refused at its first call, or was served after a
         refusal: then refusals are nobody's own."""
@@ -208,7 +209,7 @@ class Gate:
         """A call ended: result None is a success. retry_after_s, detail: as the error carries them.
 
         refused_before: whether its request had been refused, as `judge_refusal` means it. failed_before: whether it had
-        failed, as `judge` means it.
+        been refused or had failed in a way that may be its own.
         """
         if not self._release(permit):
             return
@@ -216,7 +217,7 @@ class Gate:
             model = permit.model
             model.streak = 0 if refused_before else model.streak + 1
             model.unmarred = 0 if refused_before or failed_before else model.unmarred + 1
-            self._served_s = now_s
+            self._served_s = model.served_s = now_s
             if permit.sent_s > model.witness_s:
                 model.witness_s = permit.sent_s
         self._spoken = self._spoken or result in _MODEL_KNOWN
@@ -225,9 +226,10 @@ class Gate:
             self._cool_down(permit, retry_after_s, now_s, rand, detail)
         else:
             self._settle_pool(permit, result, now_s)
-        # Failures of requests that failed before say little of others: a few that always fail would keep it open.
-        is_retry = result is not None and failed_before and permit.model.breaker.flows
-        if (result is None or result in _BREAKER_COUNTS) and not is_retry:
+        # While others are served, failures of requests that failed before say little: a few that always fail would keep
+        # it open. Once nobody is, they are all there is to tell an outage by, where newcomers are rare.
+        is_own = result is not None and failed_before and permit.model.breaker.flows
+        if (result is None or result in FAILURES) and not (is_own and self.serves(permit.model.name, now_s)):
             self._settle_breaker(permit, result is not None, now_s, rand, detail)
         else:
             permit.model.breaker.cancel(permit.breaker)
@@ -283,6 +285,10 @@ class Gate:
             and state.unknown.is_present(permit.unknown)
             and state.breaker.is_closed(now_s)
         )
+
+    def serves(self, model: str, now_s: float) -> bool:
+        """Whether a call for this model succeeded within the breaker's window."""
+        return self._models[model].served_s >= now_s - WINDOW_S
 
     def take_changes(self) -> Sequence[GateChange]:
         """What shut and opened since this was last asked."""

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from stream.core.errors import ErrorClass, ProviderError
+from stream.core.errors import FAILURES, ProviderError
 from stream.core.outcomes import Outcome
 from stream.core.ports import Provider
 from stream.core.records import Completion, ModelCall, Record
@@ -23,8 +23,6 @@ _BOUND = 256
 _SHOWN = 10
 _FORGOTTEN_S = 1_200.0
 """No request is left alone for longer than 15 minutes and a jitter: one not heard of since is another worker's."""
-
-_MAY_BE_ITS_OWN = frozenset({ErrorClass.OVERLOADED, ErrorClass.TRANSIENT, ErrorClass.AMBIGUOUS})
 
 
 class Noticed:
@@ -41,8 +39,8 @@ class Noticed:
         try:
             return await self._inner.complete(call)
         except ProviderError as error:
-            may_be_own = error.error_class in _MAY_BE_ITS_OWN or error.may_be_own
-            if may_be_own and call.tally.calls >= TOLD_FROM_CALLS:
+            may_be_its_own = error.error_class in FAILURES or error.may_be_own or call.tally.refused_alone
+            if may_be_its_own and call.tally.calls >= TOLD_FROM_CALLS:
                 self._watch.tried_on(call.request_id, self._provider, call.model, call.tally.calls, error.detail)
             raise
 

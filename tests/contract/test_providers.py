@@ -235,6 +235,14 @@ async def test_the_key_stands_in_no_error(kind: str) -> None:
     assert error.error_type == "authentication_error"
 
 
+@pytest.mark.parametrize("before", [90, 92, 96])
+async def test_no_part_of_the_key_stands_in_the_word_for_an_error_which_is_cut(kind: str, before: int) -> None:
+    error = await failure(kind, DIALECTS[kind].error("x" * before + " " + KEY, "no"), 400)
+    assert error.error_type is not None
+    assert "sk-" not in error.error_type
+    assert "sk-" not in error.detail
+
+
 async def test_a_key_file_is_read_again_after_the_key_was_rejected(kind: str, tmp_path: Path) -> None:
     dialect = DIALECTS[kind]
     key_file = tmp_path / "key"

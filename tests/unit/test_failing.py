@@ -16,12 +16,13 @@ class Told(Watch):
         self.calls.append((request_id, provider, model, calls, detail))
 
 
-def told_of(failure: ErrorClass | ProviderError | None, tries: int) -> Told:
+def told_of(failure: ErrorClass | ProviderError | None, tries: int, *, refused_alone: bool = False) -> Told:
     told = Told()
 
     async def main() -> None:
         noticed = Noticed(FaultyProvider(lambda *_: failure), "main", told)
         call = model_call("r-1")
+        call.tally.refused_alone = refused_alone
         for _ in range(tries):
             try:
                 await noticed.complete(call)
@@ -46,6 +47,12 @@ def test_what_everybody_is_told_names_no_request() -> None:
 
 def test_a_refusal_that_may_be_its_own_names_it() -> None:
     assert told_of(refusal(403, None, "blocked by a rule"), TOLD_FROM_CALLS).calls
+
+
+def test_a_refusal_that_never_is_its_own_names_one_that_alone_is_told_it() -> None:
+    no_credit = refusal(403, None, "Your credit balance is too low.")
+    assert not told_of(no_credit, 9).calls
+    assert told_of(no_credit, 9, refused_alone=True).calls
 
 
 def failing(now_s: list[float], *names: str) -> Failing:

@@ -113,3 +113,36 @@ def test_failures_at_random_kill_nobody(share: float) -> None:
     chance = Random(3)
     day = live_through(lambda *_: ErrorClass.TRANSIENT if chance.random() < share else None, requests=5_000, per_s=50)
     assert not day.dead
+
+
+@pytest.mark.parametrize("failure", [ErrorClass.TRANSIENT, ErrorClass.OVERLOADED, ErrorClass.AMBIGUOUS])
+@pytest.mark.parametrize("per_s", [0.05, 0.2, 0.3, 1])
+def test_an_outage_in_little_traffic_is_found_out_by_requests_that_failed_before(
+    per_s: float, failure: ErrorClass
+) -> None:
+    """Newcomers alone are too few to open the breaker, and those that failed must not call for as long as it lasts."""
+    requests = int(2_400 * per_s)
+    day = live_through(
+        lambda _, now_s: failure if 300 <= now_s < 2_100 else None, requests=requests, per_s=per_s, until_s=4_000
+    )
+    assert len(day.served_s) == requests
+    assert day.provider.calls_between(300, 2_100) <= 220
+    assert day.shut or (failure is ErrorClass.AMBIGUOUS and per_s == 0.05)  # so seldom that no ten time out in 30 s
+
+
+@pytest.mark.parametrize("share", [0.002, 0.005])
+def test_a_few_that_hang_hold_up_nobody_who_failed_once(share: float) -> None:
+    chance = Random(3)
+    hanging = {f"r{number}" for number in range(30_000) if chance.random() < share}
+    told = {f"r{number}" for number in range(0, 30_000, 1_500)} - hanging
+
+    def mood(name: str, _: float) -> ErrorClass | None:
+        if name in told:
+            told.remove(name)
+            return ErrorClass.TRANSIENT
+        return ErrorClass.AMBIGUOUS if name in hanging else None
+
+    day = live_through(mood, requests=30_000, per_s=50, max_in_flight=512, latency_s=0.5, until_s=900)
+    assert len(day.served_s) == 30_000 - len(hanging)
+    assert longest_wait_s(day, 50) <= 10
+    assert len(day.dead) > len(hanging) / 2  # those of the last minutes have no witnesses any more

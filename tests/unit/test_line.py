@@ -4,14 +4,15 @@ import asyncio
 
 import pytest
 
-from stream.providers.line import AT_LEAST, MOST_PASSES, REFUSED_PASSES, Line, Place
+from stream.providers.line import AT_LEAST, MOST_PASSES, REFUSED_PASSES, SHARE, Line, Place
 
 
 class Setup:
     """A line, and in which order those that wait in it are woken."""
 
     def __init__(self, *places: Place) -> None:
-        self.line = Line(ceiling=64)
+        self.serves = False
+        self.line = Line(64, lambda: self.serves)
         self.woken: list[Place] = []
         self.waiters: dict[Place, asyncio.Future[None]] = {}
         for place in places:
@@ -45,6 +46,15 @@ async def order(setup: Setup, *, shut: bool = False) -> list[int]:
     while (place := setup.call(shut=shut)) is not None:
         tickets.append(place.ticket)
     return tickets
+
+
+def sent_again(setup: Setup) -> int:
+    """How many go until none may."""
+    count = 0
+    while setup.call() is not None:
+        setup.line.sent_again()
+        count += 1
+    return count
 
 
 async def test_newcomers_go_in_the_order_they_came() -> None:
@@ -84,23 +94,37 @@ async def test_those_that_failed_take_turns_the_refused_behind_the_others() -> N
 
 async def test_of_those_that_failed_few_go_at_a_time_and_more_as_they_are_served() -> None:
     setup = Setup(*(Place(False, ticket, 1) for ticket in range(40)))
-
-    def sent() -> int:
-        count = 0
-        while setup.call() is not None:
-            setup.line.sent_again()
-            count += 1
-        return count
-
-    assert sent() == AT_LEAST
+    assert sent_again(setup) == AT_LEAST
     setup.line.came_back(served=True)
-    assert sent() == 3  # its own place, and two more
+    assert sent_again(setup) == 3  # its own place, and two more
     setup.line.came_back(served=None)
-    assert sent() == 1
+    assert sent_again(setup) == 1
     for _ in range(3):
         setup.line.came_back(served=False)
-    assert sent() == 1  # six, less a quarter three times, is four at least
+    assert sent_again(setup) == 1  # six, less a quarter three times, is four at least
     assert setup.line.waiting == 31
+
+
+async def test_while_anybody_is_served_those_that_failed_have_a_share_of_the_slots() -> None:
+    setup = Setup(*(Place(False, ticket, 1) for ticket in range(40)))
+    setup.serves = True
+    assert sent_again(setup) == SHARE * 64
+    for _ in range(9):
+        setup.line.came_back(served=False)
+    assert sent_again(setup) == 9
+    setup.serves = False
+    for _ in range(9):
+        setup.line.came_back(served=False)
+    assert sent_again(setup) == 0
+
+
+async def test_however_many_were_served_no_more_of_them_go_than_there_are_slots() -> None:
+    setup = Setup(*(Place(False, ticket, 1) for ticket in range(100)))
+    for _ in range(100):
+        setup.line.sent_again()
+    for _ in range(100):
+        setup.line.came_back(served=True)
+    assert sent_again(setup) == 64
 
 
 async def test_who_gave_up_is_passed_over_and_counts_no_more() -> None:

@@ -180,10 +180,12 @@ def test_ten_minutes_of_429s_for_some_by_chance_kill_nobody_and_count_for_nobody
 
 
 def test_too_small_a_credit_for_large_requests_is_the_accounts() -> None:
-    """Small ones get through: they are witnesses, but money is never one request's."""
+    """Small ones get through: they are witnesses, but money is never one request's. It shuts nothing for them."""
     day = live_through(only(lambda number: number == 100, no_credit), requests=2_000, per_s=20, until_s=1_000)
     assert not day.dead
     assert len(day.served_s) == 1_999
+    assert len(day.shut) <= 2
+    assert 5 <= day.calls("r100") <= 15
 
 
 def test_a_refused_request_among_random_429s_is_found_out_and_nobody_else() -> None:
