@@ -207,6 +207,7 @@ def make_worker(
         watch=watch,
         now_ms=CLOCK.now_ms,
         holds_no_record=GapReader(settings).holds_no_record,
+        accepted=[(f"--{kind.replace('_', '-')}", partition) for kind, partition in options.accept],
     )
     return Worker(parts, settings.worker, Budget(options.limit, options.max_cost_usd))
 

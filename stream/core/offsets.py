@@ -221,5 +221,8 @@ class OffsetTracker:
 
 
 def _cut(done: DoneMap, offset: int) -> DoneMap:
-    """The map without its marks at or after an offset (which lies at or past its base)."""
-    return replace(done, bits=done.bits & ((1 << max(offset - done.base, 0)) - 1))
+    """The map without its marks at or after an offset. An attempt that was open meanwhile may have taken its base past
+    it, by such marks: then it falls back."""
+    if offset <= done.base:
+        return replace(done, base=offset, bits=0)
+    return replace(done, bits=done.bits & ((1 << (offset - done.base)) - 1))

@@ -83,6 +83,7 @@ class Holdings:
             partition.share(MAX_WAITING_BYTES // len(self._held))
         if partitions or not self._held:  # a rebalance that brings nothing new is no news
             self._watch.assigned(str(p.id) for p in partitions)
+            self._tell_accepted_in_vain()
         if partitions and not self._flow.draining:  # who is leaving gives them back untouched
             self._spawn(self._start(partitions))
 
@@ -204,6 +205,14 @@ class Holdings:
     def _not_yet(self, partitions: Sequence[Partition], why: str) -> None:
         names = ", ".join(str(p.id) for p in partitions)
         self._watch.trouble(f"where to start {names} could not be found out yet: {why}")
+
+    def _tell_accepted_in_vain(self) -> None:
+        for flag, id_ in self._parts.accepted:
+            if (id_.topic, id_.partition) not in self._held:
+                self._watch.trouble(
+                    f"{flag} {id_} has no effect yet: another worker of the group has that partition. "
+                    "Stop the others, or start the one that has it with that option."
+                )
 
     def _tell_begun(self) -> None:
         """All that began in the same turn of the loop, at once: a worker with hundreds of partitions says one line."""

@@ -1,6 +1,6 @@
 """What a worker is made of."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream.core.pipeline import Pipeline
@@ -24,7 +24,8 @@ class Parts:
     are settled now. judge: where partitions start, as far as their brokers answer (blocking; raises KafkaException or
     one of our errors while none can be asked). admissions: gates by provider name. topic_ids: of the request topics, as
     they are now. broker_answers: whether one does, within seconds (blocking). holds_no_record: whether a range that was
-    passed over is empty indeed (blocking; raises KafkaException); None where reading can't skip.
+    passed over is empty indeed (blocking; raises KafkaException); None where reading can't skip. accepted: what this
+    worker was told to accept, (flag, partition) pairs; `judge` does it, for partitions that are ours.
     """
 
     make_intake: Callable[[Assignment, Owner], Reader]
@@ -39,3 +40,4 @@ class Parts:
     now_ms: Callable[[], int]
     make_thread: Callable[[str], Serial] = SerialThread
     holds_no_record: Callable[[TopicPartition, int, int], bool] | None = None
+    accepted: Collection[tuple[str, TopicPartition]] = ()

@@ -51,7 +51,7 @@ class Starter:
         outcomes = _Lazy(self._outcomes)
         return {
             partition: self._judged(facts, accepted, outcomes)
-            for partition, facts in self._facts(partitions, made).items()
+            for partition, facts in self._facts(partitions, made, outcomes).items()
         }
 
     def close(self) -> None:
@@ -59,11 +59,12 @@ class Starter:
         self._offsets.close()
 
     def _facts(
-        self, partitions: Sequence[TopicPartition], made: Sequence[decisions.Decision]
+        self, partitions: Sequence[TopicPartition], made: Sequence[decisions.Decision], outcomes: "_Lazy"
     ) -> dict[TopicPartition, PartitionFacts]:
         committed = self._offsets.committed(partitions)
         ids = self._topic_ids()
-        starts = self._latest_starts(partitions, made) if self._settings.worker.start == "latest" else {}
+        is_first = any(committed[partition][0] is None for partition in partitions)
+        starts = self._latest_starts(made, outcomes) if is_first and self._settings.worker.start == "latest" else {}
         facts = {}
         silent: KafkaException | None = None
         for partition in partitions:
@@ -82,10 +83,24 @@ class Starter:
             raise silent
         return facts
 
-    def _latest_starts(
-        self, partitions: Sequence[TopicPartition], made: Sequence[decisions.Decision]
-    ) -> dict[TopicPartition, int]:
-        """The end of each partition when the group's first worker came; the earliest such decision wins."""
+    def _latest_starts(self, made: Sequence[decisions.Decision], outcomes: "_Lazy") -> dict[TopicPartition, int]:
+        """The end of each partition when the group's first worker came; nothing for a group that began otherwise, and
+        whose commits are lost: what it hasn't done yet must not be skipped."""
+        found = self._recorded_starts(made)
+        if found is None and self._is_new(outcomes):
+            self._record_latest()
+        if found is None:  # recorded just now, or by another of the group's first workers meanwhile
+            found = self._recorded_starts(decisions.read_all(self._settings))
+        return found or {}
+
+    def _is_new(self, outcomes: "_Lazy") -> bool:
+        """Whether the group has neither committed nor published anything of these topics."""
+        spans = reading.spans(self._settings, self._settings.topics.requests)
+        committed = self._offsets.committed([TopicPartition(span.topic, span.partition) for span in spans])
+        return all(offset is None for offset, _ in committed.values()) and not outcomes()
+
+    def _recorded_starts(self, made: Sequence[decisions.Decision]) -> dict[TopicPartition, int] | None:
+        """What the earliest such decision says; None if there is none."""
         group = self._settings.kafka.group_id
         for decision in made:
             if decision.kind == "start_latest" and decision.scope.get("group") == group:
@@ -99,8 +114,7 @@ class Starter:
                     for r in ranges
                     if r.topic_id == ids.get(r.topic)
                 }
-        self._record_latest()
-        return self._latest_starts(partitions, decisions.read_all(self._settings))
+        return None
 
     def _record_latest(self) -> None:
         ids = self._topic_ids()

@@ -10,12 +10,13 @@ from confluent_kafka import Consumer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stream.app import WorkerOptions
+from stream.core import headers as names
 from stream.kafka import decisions, worker
 from stream.kafka.assignment import TopicPartition as Partition
 from stream.kafka.local import LocalKafka
 from stream.settings import Settings
 from tests.support.in_process_worker import MakeTopics, ScriptedProvider, request, running, settings_for, until_visible
-from tests.support.kafka import Topics, create_topic, produce
+from tests.support.kafka import Topics, Unsent, create_topic, produce
 from tests.support.topic_reading import read_all
 from tests.support.waiting import wait_until_async
 
@@ -253,7 +254,7 @@ async def test_start_latest_is_recorded_once_for_the_whole_group(
     kafka: LocalKafka, mine: Topics, settings: Settings
 ) -> None:
     """A worker that comes later starts where the first one said, not at the end of its own moment."""
-    late = settings.model_copy(update={"worker": settings.worker.model_copy(update={"start": "latest"})})
+    late = from_the_end(settings)
     produce(kafka.bootstrap_servers, mine.requests, [request(f"old{n}") for n in range(3)])
     provider = ScriptedProvider()
     async with running(late, provider) as run:
@@ -262,6 +263,54 @@ async def test_start_latest_is_recorded_once_for_the_whole_group(
     produce(kafka.bootstrap_servers, mine.requests, [request("new")])
     assert await called_after(late, None, 1) == ["new"]
     assert [d.kind for d in decisions.read_all(late)] == ["start_latest"]
+
+
+async def test_start_latest_set_on_a_group_at_work_skips_nothing(
+    kafka: LocalKafka, mine: Topics, settings: Settings
+) -> None:
+    """It is about a new group only."""
+    await done_once(kafka, mine, settings, 3)
+    produce(kafka.bootstrap_servers, mine.requests, [request(f"more{n}") for n in range(2)])
+    assert await called_after(from_the_end(settings), None, 2) == ["more0", "more1"]
+    assert decisions.read_all(settings) == []
+
+
+async def test_start_latest_skips_nothing_where_outcomes_tell_that_the_groups_commits_are_lost(
+    kafka: LocalKafka, mine: Topics, settings: Settings
+) -> None:
+    produce(kafka.bootstrap_servers, mine.requests, [request(f"{n}") for n in range(5)])
+    source = {
+        names.SOURCE_GROUP: settings.kafka.group_id,
+        names.SOURCE_TOPIC: mine.requests,
+        names.SOURCE_TOPIC_ID: topic_id(kafka, mine.requests),
+        names.SOURCE_PARTITION: "0",
+        names.SOURCE_OFFSET: "1",
+    }
+    outcome = Unsent(b"{}", b"k", tuple((name, value.encode()) for name, value in source.items()), 0)
+    produce(kafka.bootstrap_servers, mine.results, [outcome])
+    assert (await stop_cause(from_the_end(settings)))[0] == "earlier_outcomes"
+    assert decisions.read_all(settings) == []
+
+
+def from_the_end(settings: Settings) -> Settings:
+    return settings.model_copy(update={"worker": settings.worker.model_copy(update={"start": "latest"})})
+
+
+async def test_a_worker_that_was_told_to_accept_for_a_partition_of_another_says_so(
+    kafka: LocalKafka, mine: Topics, settings: Settings
+) -> None:
+    settings = settings.model_copy(
+        update={"worker": settings.worker.model_copy(update={"delivery": "at_least_once"})}
+    )  # two that are exactly-once would share one process's lock
+    await done_once(kafka, mine, settings, 3)
+    commit(kafka, settings, mine, 0)
+    accepting = WorkerOptions(accept=[("accept_rerun", Partition(mine.requests, 0))])
+    async with running(settings, ScriptedProvider()) as one:
+        await wait_until_async(lambda: one.seen.stops, 30, "the partition stops")
+        async with running(settings, ScriptedProvider(), accepting) as two:
+            await wait_until_async(lambda: two.seen.troubles, 30, "it says so")
+            assert f"--accept-rerun {mine.requests}:0 has no effect yet" in str(two.seen.troubles[0])
+        assert one.worker.figures().stopped
 
 
 async def test_an_acceptance_of_one_worker_is_honoured_by_every_later_owner(

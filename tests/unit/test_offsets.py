@@ -186,6 +186,19 @@ def test_a_marked_record_that_comes_back_with_a_newer_leader_epoch_runs_again() 
     assert 1 not in tracker.plan([])
 
 
+def test_a_log_cut_while_an_open_attempt_takes_the_base_past_the_cut_is_read_again_from_there() -> None:
+    """Offset 10 closes the gap before the marks of 11 to 20; 11 comes in a new epoch before the commit's answer."""
+    tracker = OffsetTracker(DoneMap(10, 0b11_1111_1111_0, epoch=3))
+    tracker.delivered(10, 3)
+    planned = tracker.plan([(10, 3)])
+    assert planned.base == 21
+    assert tracker.delivered(11, 5) is Delivery.RUN
+    tracker.acknowledge(planned)
+    assert tracker.committed == DoneMap(11, 0, epoch=3)
+    assert tracker.delivered(12, 5) is Delivery.RUN
+    assert tracker.plan([(11, 5)]) == DoneMap(12, 0, epoch=5)
+
+
 def test_an_unknown_epoch_on_either_side_switches_the_comparison_off() -> None:
     assert OffsetTracker(DoneMap(0, 0b1, epoch=-1)).delivered(0, 9) is Delivery.SKIP
     assert OffsetTracker(DoneMap(0, 0b1, epoch=3)).delivered(0, None) is Delivery.SKIP

@@ -54,7 +54,16 @@ def test_a_group_told_to_start_later_is_not_stopped_by_outcomes_before_that() ->
     told = Allowances(start=6)
     assert stop_reason(WHERE, Claim(None, fault="no_commit"), 0, 10, 5, told) is None
     assert stop_reason(WHERE, Claim(None, fault="no_commit"), 0, 10, 6, told) is not None
-    assert stop_reason(WHERE, Claim(None, fault="no_commit"), 8, 10, 7, told) is None
+
+
+def test_requests_deleted_before_a_group_came_to_where_it_was_told_to_start_stop_it() -> None:
+    never = Claim(None, fault="no_commit")
+    told = stop_reason(WHERE, never, 8, 10, -1, Allowances(start=6))
+    assert told is not None
+    assert "offsets 6 to 7 were deleted" in told
+    assert stop_reason(WHERE, never, 8, 10, -1, Allowances(start=6, gaps=(range(6, 8),))) is None
+    assert stop_reason(WHERE, never, 8, 10, -1, Allowances(start=8)) is None
+    assert stop_reason(WHERE, never, 0, 4, -1, Allowances(start=6)) is None
 
 
 def test_a_rerun_accepted_for_another_start_or_used_already_stops_the_partition_again() -> None:

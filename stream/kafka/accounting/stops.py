@@ -42,10 +42,10 @@ def _holds(rerun: Rerun, highest_outcome: int, latest_outcome_ms: int) -> bool:
 
 
 def _outside(claim: Claim, log_first: int, log_end: int, allowed: Allowances) -> str | None:
-    """The reason to stop for a commit outside the log."""
+    """The reason to stop for a commit outside the log, or for a first start whose records are deleted."""
     begin = claim.offset
     if begin is None:
-        return None
+        begin = log_first if allowed.start is None else min(allowed.start, log_end)
     if begin > log_end and not any(gap.start == log_end for gap in allowed.gaps):
         return f"its commit is {begin}, but the log ends at {log_end}: it was truncated, or made anew"
     if begin < log_first and not any(gap.start <= begin and log_first <= gap.stop for gap in allowed.gaps):
