@@ -36,9 +36,9 @@ def demo(
 
     With --config FILE it shows your own tasks on their examples. Exit code 0 only if the accounts balance.
     """
-    from rich.console import Console
+    from stream.cli import output
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = output.console()
     repaints = console.is_terminal and not console.is_dumb_terminal
     sys.stdout.write("llm-stream demo: starting ..." + ("" if repaints else "\n"))
     sys.stdout.flush()

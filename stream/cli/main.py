@@ -6,6 +6,7 @@ by another worker · 130 Ctrl-C · 141 nobody reads stdout any more.
 
 import atexit
 import contextlib
+import errno
 import gc
 import importlib
 import io
@@ -28,6 +29,7 @@ EXIT_CODES: dict[type[LlmStreamError], int] = {ConfigError: 2, DependencyError: 
 
 DEBUG_VARIABLE = "LLM_STREAM_DEBUG"
 _BROKEN_PIPE = 141
+_CANT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _ROWS = {row.name: row for row in COMMANDS}
 
 
@@ -69,6 +71,13 @@ class LazyGroup(TyperGroup):
         except BrokenPipeError as error:
             _forget_stdout()
             raise typer.Exit(_BROKEN_PIPE) from error
+        except OSError as error:
+            if error.errno not in _CANT_WRITE:
+                raise
+            _forget_stdout()
+            unheard = DependencyError(f"What this command says could not be written: {error.strerror}.")
+            _explain(unheard)
+            raise typer.Exit(exit_code(unheard)) from error
 
 
 app = typer.Typer(

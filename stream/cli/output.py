@@ -60,8 +60,8 @@ def emit_json(value: Any) -> None:
 
 def emit_record(value: Any, *, first: bool = True) -> None:
     """A value on stdout: one line of JSON; at a terminal indented, with an empty line before all but the first."""
-    console = _console()
-    if not console.is_terminal:
+    shown = console()
+    if not shown.is_terminal:
         emit_json(value)
         return
     from rich.highlighter import JSONHighlighter
@@ -69,8 +69,8 @@ def emit_record(value: Any, *, first: bool = True) -> None:
     text = Text(printable(json.dumps(value, indent=2, ensure_ascii=False)))
     JSONHighlighter().highlight(text)
     if not first:
-        console.print()
-    console.print(text, soft_wrap=True)
+        shown.print()
+    shown.print(text, soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
@@ -104,40 +104,48 @@ def aligned(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]
 
 def print_lines(lines: Iterable[str], style: str = "") -> None:
     """Lines that fit already, on stdout."""
-    console = _console()
+    shown = console()
     for line in lines:
-        console.print(Text(printable_line(line), style=style), soft_wrap=True)
+        shown.print(Text(printable_line(line), style=style), soft_wrap=True)
 
 
 def width(*, stderr: bool = False) -> int | None:
     """How wide the terminal is, in cells; None where stdout (or stderr) is none: then nothing is to be broken."""
-    console = _console(stderr=stderr)
-    return console.width if console.is_terminal else None
+    shown = console(stderr=stderr)
+    return shown.width if shown.is_terminal else None
 
 
 def progress_wanted() -> bool:
     """Whether bars and spinners may be drawn: only where a person watches."""
-    return _console(stderr=True).is_terminal
+    return console(stderr=True).is_terminal
 
 
-def _console(*, stderr: bool = False) -> Console:
-    """Made anew each time: streams are swapped under tests and redirections."""
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+class _Console(Console):
+    """A console that lets a closed pipe be seen: the library's own ends the process with 1, as a check that failed."""
+
+    def on_broken_pipe(self) -> None:
+        """The entry point knows what to do."""
+        raise BrokenPipeError
+
+
+def console(*, stderr: bool = False) -> Console:
+    """What commands print with. Made anew each time: streams are swapped under tests and redirections."""
+    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def _marked(mark: str, style: str, text: str, rest: str | None = None) -> None:
     lead = f"{mark} "
     hang = " " * len(lead) if rest is None else rest
     first, *more = layout.wrapped(printable(text), width(stderr=True), lead, hang)
-    console = _console(stderr=True)
-    console.print(Text.assemble((mark, style), first[len(mark) :]), soft_wrap=True)
+    shown = console(stderr=True)
+    shown.print(Text.assemble((mark, style), first[len(mark) :]), soft_wrap=True)
     _say_lines(more)
 
 
 def _say_lines(lines: Iterable[str], style: str = "") -> None:
-    console = _console(stderr=True)
+    shown = console(stderr=True)
     for line in lines:
-        console.print(Text(line, style=style), soft_wrap=True)
+        shown.print(Text(line, style=style), soft_wrap=True)
 
 
 def cell(value: Cell) -> str:

@@ -161,7 +161,6 @@ def _tell(what: str) -> None:
 
 
 def _show(trial: "Trial", *, full: bool, as_json: bool) -> None:
-    from rich.console import Console
 
     from stream.demo.trial_page import as_json as in_json
     from stream.demo.trial_page import page
@@ -169,6 +168,6 @@ def _show(trial: "Trial", *, full: bool, as_json: bool) -> None:
     if as_json:
         output.emit_json(in_json(trial))
         return
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = output.console()
     for text in page(trial, console.width if console.is_terminal else None, full=full):
         console.print(text, soft_wrap=True)

@@ -1,6 +1,9 @@
 """The command line's frame: errors become messages and exit codes, `-c` stands anywhere, commands load lazily."""
 
+import contextlib
+import errno
 import importlib
+import io
 import os
 import subprocess
 import sys
@@ -9,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from stream.cli import main
+from stream.cli import main, output
 from stream.cli.commands import COMMANDS, Row
 from stream.cli.invocation import invocation
 from stream.cli.main import EXIT_CODES, app, config_first
@@ -19,13 +22,25 @@ probe = typer.Typer()
 """A command that does what the test wants."""
 
 
+class Unwritable(io.StringIO):
+    """A stdout that can't be written to."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def write(self, text: str) -> int:
+        raise OSError(self._number, os.strerror(self._number))
+
+
 @probe.command()
 def _probe(ctx: typer.Context, do: str = "", words: list[str] = typer.Argument(default=[])) -> None:  # noqa: B008
     """Do what the test wants."""
     if do in vars(errors):
         raise vars(errors)[do]("what happened\nand what to do")
-    if do == "pipe":
-        raise BrokenPipeError
+    if do in vars(errno):
+        with contextlib.redirect_stdout(Unwritable(vars(errno)[do])):
+            output.table(["what"], [["a row"]])
     if do == "interrupt":
         raise KeyboardInterrupt
     typer.echo(f"{invocation(ctx).config_file} {' '.join(words)}".strip())
@@ -64,8 +79,14 @@ def test_the_traceback_is_shown_on_request(run, monkeypatch):
 
 
 def test_a_reader_that_went_away_is_no_error_message(run):
-    result = run("probe", "--do", "pipe")
+    result = run("probe", "--do", "EPIPE")
     assert (result.exit_code, result.output) == (141, "")
+
+
+def test_a_full_disk_is_a_message_and_no_verdict(run):
+    result = run("probe", "--do", "ENOSPC")
+    assert result.exit_code == 3
+    assert result.stderr == "Error: What this command says could not be written: No space left on device.\n"
 
 
 def test_ctrl_c_ends_with_130(run):

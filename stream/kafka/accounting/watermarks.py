@@ -21,6 +21,13 @@ _ASK_AGAIN = {
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError._TIMED_OUT,  # noqa: SLF001  (how the library spells its own codes)
 }
+_NO_COORDINATOR = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
+"""A new cluster, or one whose brokers restart, appoints it within seconds."""
+
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _SHORT_S = 1.0
@@ -113,13 +120,14 @@ def claims(
     """
     found: dict[Partition, Claim] = {}
     left = list(partitions)
-    give_up_s = time.monotonic() + patience_s
+    asked_s = time.monotonic()
+    give_up_s = asked_s + patience_s
     consumer = _member_of_nothing(settings, stable=stable)
     try:
         while left:
             held = []
             for place in left:
-                commit = _committed(settings, consumer, place)
+                commit = _committed(settings, consumer, place, asked_s + clients.BROKER_WAIT_S)
                 if commit is None:
                     held.append(place)
                 else:
@@ -143,14 +151,17 @@ def _member_of_nothing(settings: Settings, *, stable: bool) -> Consumer:
     return clients.reader(settings, **config)
 
 
-def _committed(settings: Settings, consumer: Consumer, place: Partition) -> tuple[int | None, str | None] | None:
-    """One partition's commit; None while a transaction holds it.
+def _committed(
+    settings: Settings, consumer: Consumer, place: Partition, coordinator_by_s: float
+) -> tuple[int | None, str | None] | None:
+    """One partition's commit; None while a transaction holds it. coordinator_by_s: until then (monotonic) the group may
+    be without a coordinator.
 
     One at a time: asked for several, librdkafka answers only once none of them is held, which among many busy workers
     may never be so. Raises DependencyError, ConfigError.
     """
     try:
-        (answer,) = consumer.committed([TopicPartition(*place)], timeout=_SHORT_S)
+        answer = _answered(consumer, place, coordinator_by_s)
     except KafkaException as error:
         if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
             raise ConfigError(
@@ -161,3 +172,15 @@ def _committed(settings: Settings, consumer: Consumer, place: Partition) -> tupl
             raise clients.no_answer(consumer, error) from error
         return None
     return (answer.offset, answer.metadata) if answer.offset >= 0 else (None, None)
+
+
+def _answered(consumer: Consumer, place: Partition, coordinator_by_s: float) -> TopicPartition:
+    while True:
+        try:
+            (answer,) = consumer.committed([TopicPartition(*place)], timeout=_SHORT_S)
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_COORDINATOR or time.monotonic() > coordinator_by_s:
+                raise
+            time.sleep(0.1)
+        else:
+            return answer
