@@ -63,6 +63,17 @@ class DoneMap:
     def __contains__(self, offset: int) -> bool:
         return offset < self.base or bool(self.bits >> (offset - self.base) & 1)
 
+    @property
+    def end(self) -> int:
+        """The offset behind the last that is finished."""
+        return self.base + self.bits.bit_length()
+
+    def cut(self, offset: int) -> "DoneMap":
+        """The map of a log that ends at an offset: without what it says of that offset and of later ones."""
+        if offset <= self.base:
+            return replace(self, base=offset, bits=0)
+        return replace(self, bits=self.bits & ((1 << (offset - self.base)) - 1))
+
     def advanced_to(self, base: int) -> "DoneMap":
         """The same map seen from a later base: what lies below it counts as finished."""
         return self if base <= self.base else replace(self, base=base, bits=self.bits >> (base - self.base)).settled()
@@ -165,10 +176,11 @@ class OffsetTracker:
         self.passed(offset)
         self.position = offset + 1
         self._epoch = max(self._epoch, epoch)
-        if self.committed.bits and UNKNOWN_EPOCH < self.committed.epoch < epoch:
-            # Epochs never fall along a log: what the map marks from here on was cut off with the old one.
+        if offset < self.committed.end and UNKNOWN_EPOCH < self.committed.epoch < epoch:
+            # Epochs never fall along a log: what the map says from here on was cut off with the old one. Its base may
+            # have passed this offset, by marks of what was never read again: then it falls back.
             self._cut_at = offset if self._cut_at is None else min(self._cut_at, offset)
-            self.committed = _cut(self.committed, offset)
+            self.committed = self.committed.cut(offset)
         return Delivery.SKIP if offset in self.committed else Delivery.RUN
 
     def passed(self, offset: int) -> None:
@@ -216,13 +228,5 @@ class OffsetTracker:
 
     def acknowledge(self, done: DoneMap) -> None:
         """An attempt that committed this map went through."""
-        self.committed = done if self._cut_at is None else _cut(done, self._cut_at)
+        self.committed = done if self._cut_at is None else done.cut(self._cut_at)
         self._gaps = [gap for gap in self._gaps if gap[1] > done.base]
-
-
-def _cut(done: DoneMap, offset: int) -> DoneMap:
-    """The map without its marks at or after an offset. An attempt that was open meanwhile may have taken its base past
-    it, by such marks: then it falls back."""
-    if offset <= done.base:
-        return replace(done, base=offset, bits=0)
-    return replace(done, bits=done.bits & ((1 << (offset - done.base)) - 1))

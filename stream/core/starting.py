@@ -116,12 +116,13 @@ def judge(
         done, fault = DoneMap(offset), error
     if fault is not None and fault.fault is MapFault.OTHER_TOPIC:
         return _rerun(facts, facts.low, fault, decisions)
-    if gap := _gap(facts, offset):
+    claimed = done
+    if gap := _gap(facts, claimed):
         if gap.accept not in decisions:
             return gap
-        done = DoneMap(facts.high) if offset > facts.high else done.advanced_to(facts.low)
+        done = claimed.cut(min(facts.high, claimed.end)).advanced_to(facts.low)
     if fault is None:
-        return Start(done, commit_first=done.base != facts.committed)
+        return Start(done, commit_first=done != claimed or facts.committed is None)
     if fault.fault is not MapFault.FOREIGN:
         return _rerun(facts, done.base, fault, decisions)
     if outcomes_found is None:
@@ -129,8 +130,9 @@ def judge(
     return _rerun(facts, done.base, fault, decisions) if outcomes_found else Start(done, commit_first=True)
 
 
-def _gap(facts: PartitionFacts, offset: int) -> Stopped | None:
-    """The stop for an offset outside the log; None if it is inside."""
+def _gap(facts: PartitionFacts, done: DoneMap) -> Stopped | None:
+    """The stop for a commit that is not, or not wholly, inside the log; None if it is."""
+    offset = done.base
     where = f"{facts.topic}:{facts.partition}"
     if offset < facts.low:
         accept = Accepted("accept_gap", facts.topic, facts.partition, offset, facts.low)
@@ -139,10 +141,13 @@ def _gap(facts: PartitionFacts, offset: int) -> Stopped | None:
             f"the log now starts at {facts.low}."
         )
         return Stopped(StopCause.RETENTION_GAP, detail, accept)
-    if offset > facts.high:
+    if done.end > facts.high:
         # An empty range: what is written there from now on is no part of what was lost.
         accept = Accepted("accept_gap", facts.topic, facts.partition, facts.high, facts.high)
-        detail = f"{where}: the group's commit is {offset}, but the log ends at {facts.high}: it was truncated."
+        reaches = "is" if done.end == offset else "reaches to"
+        detail = (
+            f"{where}: the group's commit {reaches} {done.end}, but the log ends at {facts.high}: it was truncated."
+        )
         return Stopped(StopCause.PAST_END, detail, accept)
     return None
 

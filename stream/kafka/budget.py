@@ -46,6 +46,11 @@ class Budget:
             return f"--max-cost-usd: ${self.spent_micro_usd / 1_000_000:.6f} spent"
         return f"--limit: {counted(self._begun, 'request')}" if self.used_up else ""
 
+    @property
+    def to_come(self) -> int:
+        """How many requests the limit still waits for; 0 without a limit."""
+        return 0 if self._limit is None else max(0, self._limit - self._begun)
+
     def begin(self) -> bool:
         """Whether one more request may begin; it is counted if so."""
         if self.used_up:

@@ -183,8 +183,15 @@ class Holdings:
     async def _start(self, partitions: list[Partition]) -> None:
         """Judge partitions until the broker has answered for each, and begin those that may."""
         while partitions := [p for p in partitions if self.live(p)]:
-            ids = [p.id for p in partitions]
+            known = self._parts.topic_ids()
+            await self._starting.run(self._parts.broker_answers)  # a topic may have been made anew since it was asked
             topic_ids = self._parts.topic_ids()
+            for partition in partitions:
+                before, now = known.get(partition.id.topic), topic_ids.get(partition.id.topic)
+                if before and now and before != now and self.live(partition):
+                    self.topic_changed(partition, became(before, now))
+            partitions = [p for p in partitions if self.live(p)]
+            ids = [p.id for p in partitions]
             for partition in partitions:
                 partition.topic_id = topic_ids.get(partition.id.topic)
                 partition.topic_hash = topic_hash(partition.topic_id, partition.id.topic)
@@ -281,3 +288,8 @@ class Holdings:
             started_s = min(now_s if p.draining_since_s is None else p.draining_since_s for p in partitions)
             given_up = sum(p.given_up for p in partitions)
             self._watch.revoked(names, lost=lost, cancelled=given_up, seconds=loop.time() - started_s)
+
+
+def became(before: str, after: str | None) -> str:
+    """What happened to a topic, by its id before and after (None: there is none any more)."""
+    return f"is gone (its id was {before})" if after is None else f"was recreated: its id was {before}, now {after}"

@@ -145,45 +145,28 @@ class Starter:
     ) -> Start | Stopped:
         """The verdict; where the command line accepts what would stop it, with that decision recorded first."""
         partition = TopicPartition(facts.topic, facts.partition)
-        accepted = [each for each, at_ms in acceptances if not self._outdated(each, at_ms, partition, outcomes)]
+        accepted = still_accepted(acceptances, partition, outcomes)
         while True:
-            verdict = judge(facts, accepted)
-            if isinstance(verdict, Search):
-                found = outcomes().get(partition, _NONE).highest >= verdict.from_offset
-                verdict = judge(facts, accepted, outcomes_found=found)
-            if not isinstance(verdict, Stopped):
-                return _answered(verdict)
-            wanted = verdict.accept
-            if wanted is None or (wanted.kind, partition) not in self._accept:
-                return verdict
+            reached = verdict(facts, accepted, outcomes)
+            wanted = reached.accept if isinstance(reached, Stopped) else None
+            if not isinstance(reached, Stopped) or wanted is None or (wanted.kind, partition) not in self._accept:
+                return reached
             self._accept.discard((wanted.kind, partition))
             topic_id = self._topic_ids().get(wanted.topic)
             lost = decisions.OffsetRange(wanted.topic, topic_id, wanted.partition, wanted.from_offset, wanted.to_offset)
-            self._decide(wanted.kind, lost.as_json() | {"group": self._settings.kafka.group_id}, verdict.detail)
+            self._decide(wanted.kind, lost.as_json() | {"group": self._settings.kafka.group_id}, reached.detail)
             accepted = [*accepted, wanted]
-
-    def _outdated(self, accepted: Accepted, at_ms: int, partition: TopicPartition, outcomes: "_Lazy") -> bool:
-        """Whether an accepted re-run has been run, or was accepted for less than what would be run again now. No
-        outcome of a stopped partition comes before it is let go on, so one that is younger than the decision came of
-        it."""
-        if accepted.kind != "accept_rerun" or (accepted.topic, accepted.partition) != (
-            partition.topic,
-            partition.partition,
-        ):
-            return False
-        found = outcomes().get(partition, _NONE)
-        return found.highest >= accepted.to_offset or found.latest_ms >= at_ms
 
     def _decide(self, kind: str, scope: Mapping[str, Any], why: str) -> None:
         decision = decisions.Decision(self._now_ms(), decisions.by_whom(), kind, scope, why)
         decisions.append(self._settings, decision)
 
-    def _outcomes(self) -> "dict[TopicPartition, _Outcomes]":
+    def _outcomes(self) -> "dict[TopicPartition, Outcomes]":
         """What results and dead letters of this group exist, by the partition of their requests.
 
         Reads those topics whole: it is asked only where a commit is missing or foreign.
         """
-        found: dict[TopicPartition, _Outcomes] = {}
+        found: dict[TopicPartition, Outcomes] = {}
         ids = self._topic_ids()
         for record in reading.read_all(self._settings, self._outcome_topics):
             headers = record.headers
@@ -196,34 +179,63 @@ class Starter:
                 continue
             partition = TopicPartition(topic, number)
             before = found.get(partition, _NONE)
-            found[partition] = _Outcomes(max(before.highest, offset), max(before.latest_ms, record.timestamp_ms))
+            found[partition] = Outcomes(max(before.highest, offset), max(before.latest_ms, record.timestamp_ms))
         return found
 
 
-class _Outcomes(NamedTuple):
+def verdict(
+    facts: PartitionFacts, accepted: Sequence[Accepted], outcomes: Callable[[], "Mapping[TopicPartition, Outcomes]"]
+) -> Start | Stopped:
+    """Where a partition starts, or why not. outcomes: asked only where it depends on them."""
+    reached = judge(facts, accepted)
+    if isinstance(reached, Search):
+        exist = outcomes().get(TopicPartition(facts.topic, facts.partition), _NONE).highest >= reached.from_offset
+        reached = judge(facts, accepted, outcomes_found=exist)
+    if isinstance(reached, Search):
+        raise TypeError("a search that was answered asked again")
+    return reached
+
+
+def still_accepted(
+    acceptances: Iterable[tuple[Accepted, int]],
+    partition: TopicPartition,
+    outcomes: Callable[[], "Mapping[TopicPartition, Outcomes]"],
+) -> list[Accepted]:
+    """Those that hold for a partition, of (what was accepted, when).
+
+    A re-run does until it has been run, or if it was accepted for less than what would be run again now. No outcome of
+    a stopped partition comes before it is let go on, so one that is younger than the decision came of it.
+    """
+
+    def holds(accepted: Accepted, at_ms: int) -> bool:
+        if (accepted.topic, accepted.partition) != (partition.topic, partition.partition):
+            return False
+        if accepted.kind != "accept_rerun":
+            return True
+        found = outcomes().get(partition, _NONE)
+        return found.highest < accepted.to_offset and found.latest_ms < at_ms
+
+    return [accepted for accepted, at_ms in acceptances if holds(accepted, at_ms)]
+
+
+class Outcomes(NamedTuple):
     """The highest source offset of a partition's outcomes, and when the last of them was published; -1: none was."""
 
     highest: int
     latest_ms: int
 
 
-_NONE = _Outcomes(-1, -1)
+_NONE = Outcomes(-1, -1)
 
 
 class _Lazy:
     """Computes once, at the first call."""
 
-    def __init__(self, compute: Callable[[], dict[TopicPartition, _Outcomes]]) -> None:
+    def __init__(self, compute: Callable[[], dict[TopicPartition, Outcomes]]) -> None:
         self._compute = compute
-        self._value: dict[TopicPartition, _Outcomes] | None = None
+        self._value: dict[TopicPartition, Outcomes] | None = None
 
-    def __call__(self) -> dict[TopicPartition, _Outcomes]:
+    def __call__(self) -> dict[TopicPartition, Outcomes]:
         if self._value is None:
             self._value = self._compute()
         return self._value
-
-
-def _answered(verdict: Start | Search) -> Start:
-    if isinstance(verdict, Search):
-        raise TypeError("a search that was answered asked again")
-    return verdict

@@ -14,6 +14,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
+from stream.core.counting import counted
 from stream.core.offsets import Delivery, DoneMap, topic_hash
 from stream.core.records import Record
 from stream.kafka.assignment import Assignment, TopicPartition
@@ -22,7 +23,7 @@ from stream.kafka.carrier import Carrier
 from stream.kafka.commits import Commits
 from stream.kafka.failpoints import reach
 from stream.kafka.flow import Flow
-from stream.kafka.holdings import Holdings
+from stream.kafka.holdings import Holdings, became
 from stream.kafka.member_commits import Commit
 from stream.kafka.on_loop import OnLoop
 from stream.kafka.partition import Partition
@@ -38,6 +39,8 @@ JOINING_S = 10.0
 
 _LEAVE_S = 10.0
 _LOOK_AT_BUDGET_S = 1.0
+IDLE_S = 5.0
+"""A worker with a limit says after so long that it waits for requests."""
 _COMMIT_S = 30.0
 _BROKER_WENT_AWAY = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT})  # noqa: SLF001
 
@@ -49,6 +52,7 @@ class Worker:
         self._parts = parts
         self._settings = settings
         self._watch = parts.watch
+        self._budget = budget
         self._assignment = Assignment()
         self._loop = asyncio.get_running_loop()
         self._intake = parts.make_intake(self._assignment, OnLoop(self, self._loop))
@@ -268,7 +272,7 @@ class Worker:
                 elif after is None and partition.id not in missed:
                     missed.add(partition.id)  # one broker that doesn't know it yet is no proof: ask again
                 else:
-                    self._holdings.topic_changed(partition, _became(before, after))
+                    self._holdings.topic_changed(partition, became(before, after))
 
     async def _watch_joining(self) -> None:
         """Say that the group is being joined, and again while that takes long."""
@@ -280,9 +284,16 @@ class Worker:
 
     async def _watch_budget(self) -> None:
         """What was begun may also end without a commit of ours: its partition went to another worker."""
+        busy_s, told = self._loop.time(), False
         while True:
             await asyncio.sleep(_LOOK_AT_BUDGET_S)
             self._stop_when_done()
+            if not self._assignment_known.is_set() or any(not partition.idle for partition in self._holdings.all):
+                busy_s, told = self._loop.time(), False
+            elif self._budget.to_come and self._loop.time() - busy_s > IDLE_S and not told:
+                told = True
+                to_come = counted(self._budget.to_come, "request")
+                self._watch.trouble(f"--limit: {to_come} still to come, and nothing waits here; Ctrl-C ends the worker")
 
     def _stop_when_done(self) -> None:
         if self._flow.done:
@@ -309,7 +320,3 @@ class Worker:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) and not self._failure.done():
             self._failure.set_exception(error)
-
-
-def _became(before: str, after: str | None) -> str:
-    return f"is gone (its id was {before})" if after is None else f"was recreated: its id was {before}, now {after}"

@@ -12,6 +12,7 @@ from confluent_kafka import Producer
 
 from stream.app import WorkerOptions
 from stream.core.records import ModelCall
+from stream.kafka import worker
 from stream.kafka.assignment import TopicPartition as Partition
 from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.local import LocalKafka
@@ -275,6 +276,19 @@ async def test_a_limit_ends_the_worker_by_itself(kafka: LocalKafka, topics: Make
         await asyncio.wait_for(run.task, 30)
     assert len(provider.called) == 5
     assert len(read_all(kafka.bootstrap_servers, mine.results)) == 5
+
+
+async def test_a_limit_that_nothing_comes_for_is_told(
+    kafka: LocalKafka, topics: MakeTopics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "IDLE_S", 0.5)
+    mine = topics(1)
+    produce(kafka.bootstrap_servers, mine.requests, [request("only")])
+    settings = settings_for(kafka.bootstrap_servers, mine, tmp_path)
+    async with running(settings, ScriptedProvider(), WorkerOptions(limit=3)) as run:
+        await until_visible(run, 1)
+        said = "--limit: 2 requests still to come, and nothing waits here; Ctrl-C ends the worker"
+        await wait_until_async(lambda: said in run.seen.troubles, 30, lambda: str(run.seen.troubles))
 
 
 async def test_a_limit_whose_requests_went_to_another_worker_ends_the_worker_too(

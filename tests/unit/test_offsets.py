@@ -199,6 +199,15 @@ def test_a_log_cut_while_an_open_attempt_takes_the_base_past_the_cut_is_read_aga
     assert tracker.plan([(11, 5)]) == DoneMap(12, 0, epoch=5)
 
 
+def test_a_base_that_passed_marks_of_a_log_cut_since_falls_back_to_what_is_new() -> None:
+    tracker = OffsetTracker(DoneMap(10, 0b11_1111_1111_0, epoch=3))
+    tracker.delivered(10, 3)
+    tracker.acknowledge(tracker.plan([(10, 3)]))
+    assert tracker.committed.base == 21
+    assert tracker.delivered(11, 5) is Delivery.RUN
+    assert tracker.plan([(11, 5)]) == DoneMap(12, 0, epoch=5)
+
+
 def test_an_unknown_epoch_on_either_side_switches_the_comparison_off() -> None:
     assert OffsetTracker(DoneMap(0, 0b1, epoch=-1)).delivered(0, 9) is Delivery.SKIP
     assert OffsetTracker(DoneMap(0, 0b1, epoch=3)).delivered(0, None) is Delivery.SKIP

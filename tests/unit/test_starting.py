@@ -42,6 +42,7 @@ def test_wiped_metadata_is_searched_from_the_committed_offset() -> None:
     [
         (replace(OURS, low=60), StopCause.RETENTION_GAP),
         (replace(OURS, high=40), StopCause.PAST_END),
+        (replace(OURS, high=52), StopCause.PAST_END),
         (replace(OURS, metadata="ls1.AAAAAAAA"), StopCause.DAMAGED_MAP),
         (replace(OURS, metadata="ls9.AAAAAAAA"), StopCause.NEWER_MAP),
         (replace(OURS, topic_hash=topic_hash("new", "requests")), StopCause.OTHER_TOPIC),
@@ -63,6 +64,15 @@ def test_an_accepted_gap_keeps_what_the_map_says_of_later_offsets() -> None:
     accept = stopped(facts).accept
     assert accept is not None
     assert judge(facts, [accept]) == Start(DoneMap(53, 0, 2), commit_first=True)
+
+
+def test_marks_past_the_log_end_are_forgotten_once_that_is_accepted() -> None:
+    """What is written there from now on is new, and must be called."""
+    cut = replace(OURS, high=52)
+    stop = stopped(cut)
+    assert "reaches to 53, but the log ends at 52" in stop.detail
+    assert stop.accept is not None
+    assert judge(cut, [stop.accept]) == Start(DoneMap(50, 0b10, 2), commit_first=True)
 
 
 def test_an_acceptance_is_void_when_the_log_start_has_moved_since() -> None:

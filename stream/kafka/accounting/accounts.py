@@ -174,6 +174,11 @@ class Account:
             self._more[offset] += 1
         return False
 
+    def unjudged(self, offset: int, *, timestamp_ms: int) -> None:
+        """Note an outcome outside the offsets that are judged: whether a worker reads on depends on it too."""
+        self.latest_outcome_ms = max(self.latest_outcome_ms, timestamp_ms)
+        self.highest_outcome = max(self.highest_outcome, offset)
+
     def stranger(self, offset: int) -> None:
         """Note an outcome that can't belong to any request of this topic: of another topic id, or past the log end."""
         self._give(Verdict.ORPHANED, offset)

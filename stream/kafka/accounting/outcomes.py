@@ -131,6 +131,7 @@ class OutcomeReader:
             expected.account.stranger(offset)
             return
         if offset not in expected.judged:
+            expected.account.unjudged(offset, timestamp_ms=message.timestamp()[1])
             return
         dead = message.topic() == self._dlq
         first = expected.account.outcome(offset, dead=dead, timestamp_ms=message.timestamp()[1])

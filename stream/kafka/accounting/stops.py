@@ -46,9 +46,12 @@ def _outside(claim: Claim, log_first: int, log_end: int, allowed: Allowances) ->
     begin = claim.offset
     if begin is None:
         begin = log_first if allowed.start is None else min(allowed.start, log_end)
-    if begin > log_end and not any(gap.start == log_end for gap in allowed.gaps):
-        return f"its commit is {begin}, but the log ends at {log_end}: it was truncated, or made anew"
-    if begin < log_first and not any(gap.start <= begin and log_first <= gap.stop for gap in allowed.gaps):
+    accepted = {(gap.start, gap.stop) for gap in allowed.gaps}  # exactly that: two empty ranges are equal elsewhere
+    reach = begin + claim.marks.bit_length()
+    if reach > log_end and begin >= log_first and (log_end, log_end) not in accepted:
+        said = f"is {begin}" if reach == begin else f"reaches to {reach}"
+        return f"its commit {said}, but the log ends at {log_end}: it was truncated, or made anew"
+    if begin < log_first and (begin, log_first) not in accepted:
         return (
             f"offsets {begin} to {log_first - 1} were deleted before they were finished: the log starts at {log_first}"
         )
