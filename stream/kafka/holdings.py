@@ -183,15 +183,8 @@ class Holdings:
     async def _start(self, partitions: list[Partition]) -> None:
         """Judge partitions until the broker has answered for each, and begin those that may."""
         while partitions := [p for p in partitions if self.live(p)]:
-            known = self._parts.topic_ids()
-            await self._starting.run(self._parts.broker_answers)  # a topic may have been made anew since it was asked
-            topic_ids = self._parts.topic_ids()
-            for partition in partitions:
-                before, now = known.get(partition.id.topic), topic_ids.get(partition.id.topic)
-                if before and now and before != now and self.live(partition):
-                    self.topic_changed(partition, became(before, now))
-            partitions = [p for p in partitions if self.live(p)]
             ids = [p.id for p in partitions]
+            topic_ids = self._parts.topic_ids()
             for partition in partitions:
                 partition.topic_id = topic_ids.get(partition.id.topic)
                 partition.topic_hash = topic_hash(partition.topic_id, partition.id.topic)

@@ -17,6 +17,7 @@ from stream.resilience.backoff import Rand
 from stream.resilience.gate import Gate, GateChange, GateView, Permit
 
 _SHORTEST_TIMER_S = 0.001
+_LATELY_S = 2.0
 
 
 class Gated:
@@ -146,7 +147,7 @@ class Gated:
         return permit
 
     def _serves(self, model: str) -> bool:
-        return self._gate.serves(model, self._clock.monotonic_s())
+        return self._gate.serves(model, self._clock.monotonic_s(), _LATELY_S)
 
     def _last_place(self, tally: Tally) -> Place:
         self._tickets += 1

@@ -286,9 +286,9 @@ class Gate:
             and state.breaker.is_closed(now_s)
         )
 
-    def serves(self, model: str, now_s: float) -> bool:
-        """Whether a call for this model succeeded within the breaker's window."""
-        return self._models[model].served_s >= now_s - WINDOW_S
+    def serves(self, model: str, now_s: float, within_s: float = WINDOW_S) -> bool:
+        """Whether a call for this model succeeded lately, as a rule within the breaker's window."""
+        return self._models[model].served_s >= now_s - within_s
 
     def take_changes(self) -> Sequence[GateChange]:
         """What shut and opened since this was last asked."""

@@ -250,22 +250,6 @@ async def test_a_topic_recreated_under_a_running_worker_stops_its_partitions(
     assert mine.requests in detail
 
 
-async def test_a_topic_recreated_is_not_read_under_its_old_id_before_the_next_look_at_it(
-    kafka: LocalKafka, mine: Topics, settings: Settings
-) -> None:
-    """Where it is shorter now, reading finds out first, and has the partition judged: by what the topic is now."""
-    await done_once(kafka, mine, settings, 9)
-    provider = ScriptedProvider()
-    async with running(settings, provider) as run:
-        await wait_until_async(lambda: run.seen.starts, 30, "it starts")
-        await recreate(kafka, mine.requests)
-        produce(kafka.bootstrap_servers, mine.requests, [request(f"new{n}") for n in range(4)])
-        await wait_until_async(lambda: run.seen.stops, 30, "the partition stops")
-    assert {cause for cause, *_ in run.seen.stops.values()} == {"topic_changed"}
-    assert provider.called == []
-    assert await called_after(settings, None, 4) == [f"new{n}" for n in range(4)]
-
-
 async def test_start_latest_is_recorded_once_for_the_whole_group(
     kafka: LocalKafka, mine: Topics, settings: Settings
 ) -> None:

@@ -145,15 +145,6 @@ def test_a_double_that_a_person_accepted_is_a_rerun() -> None:
     assert report.offsets[Verdict.DOUBLED] == (8,)
 
 
-def test_two_outcomes_after_the_rerun_was_accepted_and_none_before_are_a_double() -> None:
-    account = Account("requests", 0, Claim(10), Allowances(reruns=(Rerun(range(10), 1_000),)))
-    for offset, at_ms in [(4, 500), (4, 2_000), (7, 2_000), (7, 2_001)]:
-        account.outcome(offset, dead=False, timestamp_ms=at_ms)
-    account.prove(Proof())
-    assert account.request(4, NOW_MS) is Verdict.RERUN
-    assert account.request(7, NOW_MS) is Verdict.DOUBLED
-
-
 def test_each_accepted_rerun_allows_one_more_outcome() -> None:
     once, twice = Rerun(range(10), 1_000), Rerun(range(10), 2_000)
     outcomes = results([*range(10), 5, 6, 6])

@@ -52,8 +52,7 @@ _NOT_LISTED = (Verdict.SETTLED, Verdict.BEFORE_START)
 
 
 class Rerun(NamedTuple):
-    """An accepted re-run: of which offsets, and when it was accepted (milliseconds since 1970). It allows one more
-    outcome of those that had one before."""
+    """An accepted re-run: of which offsets, and when it was accepted (milliseconds since 1970)."""
 
     offsets: range
     at_ms: int
@@ -153,17 +152,12 @@ class Account:
     _seen: OffsetSet = field(default_factory=OffsetSet)
     _twice: OffsetSet = field(default_factory=OffsetSet)
     _dead: OffsetSet = field(default_factory=OffsetSet)
-    _before: dict[Rerun, OffsetSet] = field(default_factory=dict)
-    """Which offsets had an outcome before each accepted re-run."""
     _more: Counter[int] = field(default_factory=Counter)
     """Of the few offsets with more than two outcomes, how many more."""
 
     def outcome(self, offset: int, *, dead: bool, timestamp_ms: int = UNKNOWN_TIMESTAMP_MS) -> bool:
         """Note an outcome of this partition's offset. True if it is the first of that offset."""
         self.latest_outcome_ms = max(self.latest_outcome_ms, timestamp_ms)
-        for rerun in self.allowances.reruns:
-            if offset in rerun.offsets and timestamp_ms < rerun.at_ms:
-                self._before.setdefault(rerun, OffsetSet()).add(offset)
         if self._seen.add(offset):
             if dead:
                 self._dead.add(offset)
@@ -244,7 +238,7 @@ class Account:
         return Verdict.MISSING if self._proof.covers(timestamp_ms) else Verdict.UNPROVABLE
 
     def _doubled(self, offset: int) -> Verdict:
-        allowed = sum(offset in before for before in self._before.values())
+        allowed = sum(offset in rerun.offsets for rerun in self.allowances.reruns)
         if 1 + self._more.pop(offset, 0) <= allowed:
             return Verdict.RERUN
         return Verdict.DOUBLED_ALLOWED if self.allowances.doubles else Verdict.DOUBLED
