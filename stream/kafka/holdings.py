@@ -281,8 +281,3 @@ class Holdings:
             started_s = min(now_s if p.draining_since_s is None else p.draining_since_s for p in partitions)
             given_up = sum(p.given_up for p in partitions)
             self._watch.revoked(names, lost=lost, cancelled=given_up, seconds=loop.time() - started_s)
-
-
-def became(before: str, after: str | None) -> str:
-    """What happened to a topic, by its id before and after (None: there is none any more)."""
-    return f"is gone (its id was {before})" if after is None else f"was recreated: its id was {before}, now {after}"

@@ -23,7 +23,7 @@ from stream.kafka.carrier import Carrier
 from stream.kafka.commits import Commits
 from stream.kafka.failpoints import reach
 from stream.kafka.flow import Flow
-from stream.kafka.holdings import Holdings, became
+from stream.kafka.holdings import Holdings
 from stream.kafka.member_commits import Commit
 from stream.kafka.on_loop import OnLoop
 from stream.kafka.partition import Partition
@@ -272,7 +272,7 @@ class Worker:
                 elif after is None and partition.id not in missed:
                     missed.add(partition.id)  # one broker that doesn't know it yet is no proof: ask again
                 else:
-                    self._holdings.topic_changed(partition, became(before, after))
+                    self._holdings.topic_changed(partition, _became(before, after))
 
     async def _watch_joining(self) -> None:
         """Say that the group is being joined, and again while that takes long."""
@@ -320,3 +320,7 @@ class Worker:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) and not self._failure.done():
             self._failure.set_exception(error)
+
+
+def _became(before: str, after: str | None) -> str:
+    return f"is gone (its id was {before})" if after is None else f"was recreated: its id was {before}, now {after}"
