@@ -161,7 +161,6 @@ def _tell(what: str) -> None:
 
 
 def _show(trial: "Trial", *, full: bool, as_json: bool) -> None:
-
     from stream.demo.trial_page import as_json as in_json
     from stream.demo.trial_page import page
 
