@@ -18,7 +18,7 @@ demo: setup ## See it work: embedded broker, simulated provider, a storm, the ac
 	@.venv/bin/llm-stream demo
 
 test: setup kafka lint type ## Run every check and every test, nothing skipped (needs Java 17+ and Maven too)
-	@KILLS=12 $(pytest)
+	@KILLS=12 $(pytest) -n 2 --dist loadfile
 
 fmt: setup ## Format the code and repair what can be repaired
 	@.venv/bin/ruff format .
