@@ -84,7 +84,9 @@ def test_a_code_outside_the_table_counts_as_other():
     assert sum(name.startswith("dead_letters") for name in counted.changes) == 1
 
 
-@pytest.mark.parametrize(("stage", "code"), [(s, c) for s, codes in CODES.items() for c in (*codes, INTERNAL_ERROR)])
+@pytest.mark.parametrize(
+    ("stage", "code"), [(stage, code) for stage, codes in CODES.items() for code in (*sorted(codes), INTERNAL_ERROR)]
+)
 def test_every_code_of_the_table_has_a_series_of_its_own(stage, code):
     counted = Counted()
     counted.watch.finished(record(), dead_lettered(stage=stage, code=code))
