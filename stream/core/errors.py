@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from stream.core.quotas import NO_QUOTAS, Quotas
+
 Stage = Literal["decode", "route", "render", "call", "validate", "encode"]
 
 CODES: dict[Stage, frozenset[str]] = {
@@ -141,7 +143,8 @@ class ProviderError(LlmStreamError):
     may_be_own: whether a refusal that shuts gates (account, unknown model, rate limit) may all the same concern this
         request alone, see `resilience.classify`: then it counts where others get through.
     final: whether the provider said that trying again is of no use (`x-should-retry: false`). It is believed once the
-    failure counts: while the provider fails for everybody, it says nothing about this request.
+        failure counts: while the provider fails for everybody, it says nothing about this request.
+    quotas: how the account's quotas stood; empty if the provider didn't say.
     """
 
     def __init__(
@@ -156,6 +159,7 @@ class ProviderError(LlmStreamError):
         counted: bool = True,
         may_be_own: bool = False,
         final: bool = False,
+        quotas: Quotas = NO_QUOTAS,
     ) -> None:
         super().__init__(detail)
         self.error_class = error_class
@@ -167,6 +171,7 @@ class ProviderError(LlmStreamError):
         self.counted = counted
         self.may_be_own = may_be_own
         self.final = final
+        self.quotas = quotas
 
     @property
     def refuses(self) -> bool:

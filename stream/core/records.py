@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
+from stream.core.quotas import NO_QUOTAS, Quotas
+
 Headers = tuple[tuple[str, bytes | None], ...]
 StructuredMode = Literal["strict_tool", "json_schema", "json_object", "text"]
 
@@ -234,6 +236,7 @@ class Completion:
     model_served: the model that answered, as the provider names it.
     usage: None if the provider didn't say.
     latency_ms: of this call, from handing it to the transport to the last byte.
+    quotas: how the account's quotas stood; empty if the provider didn't say.
     """
 
     text: str
@@ -242,6 +245,7 @@ class Completion:
     model_served: str
     usage: Usage | None
     latency_ms: int
+    quotas: Quotas = field(default_factory=lambda: NO_QUOTAS)
 
 
 @dataclass(frozen=True, slots=True)

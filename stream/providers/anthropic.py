@@ -58,9 +58,9 @@ class AnthropicProvider:
         asked = request(call, self._schemas)
         messages = self._sdk.messages.with_streaming_response
         started_s = time.monotonic()
-        body = await self._wire.fetch(lambda: messages.create(**asked, extra_headers=correlation(call)))
+        fetched = await self._wire.fetch(lambda: messages.create(**asked, extra_headers=correlation(call)))
         latency_ms = round((time.monotonic() - started_s) * 1000)
-        return self._wire.reply(body, read_reply).completion(latency_ms)
+        return self._wire.completion(fetched, read_reply, latency_ms)
 
     async def aclose(self) -> None:
         """Close the connections."""

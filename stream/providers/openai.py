@@ -55,11 +55,11 @@ class OpenAIProvider:
         started_s = time.monotonic()
         # `extra_body` is sent as it is and wins over the parameters; those the SDK walks through by their type hints,
         # which takes as long as all the rest of a call.
-        body = await self._wire.fetch(
+        fetched = await self._wire.fetch(
             lambda: completions.create(model=call.model, messages=[], extra_body=asked, extra_headers=correlation(call))
         )
         latency_ms = round((time.monotonic() - started_s) * 1000)
-        return self._wire.reply(body, read_reply).completion(latency_ms)
+        return self._wire.completion(fetched, read_reply, latency_ms)
 
     async def aclose(self) -> None:
         """Close the connections."""

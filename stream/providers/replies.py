@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from stream.core.quotas import Quotas
 from stream.core.records import Completion, Stop, Usage
 
 _MAX_TOKENS = 10**12  # more than any model reads in a lifetime: a figure beyond it is no count
@@ -18,9 +19,9 @@ class Reply:
     model_served: str
     usage: Usage | None
 
-    def completion(self, latency_ms: int) -> Completion:
-        """The reply with how long it took."""
-        return Completion(self.text, self.stop, self.stop_reason, self.model_served, self.usage, latency_ms)
+    def completion(self, latency_ms: int, quotas: Quotas) -> Completion:
+        """The reply with how long it took, and how the quotas stood."""
+        return Completion(self.text, self.stop, self.stop_reason, self.model_served, self.usage, latency_ms, quotas)
 
 
 class JunkError(ValueError):

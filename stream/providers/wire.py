@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
@@ -21,10 +22,12 @@ import httpx2
 from stream import __version__
 from stream.codecs import strict_json
 from stream.core.errors import ErrorClass, ProviderError
-from stream.core.records import ModelCall
+from stream.core.quotas import NO_QUOTAS, Quotas
+from stream.core.records import Completion, ModelCall
 from stream.providers.keys import ApiKey
 from stream.providers.replies import JunkError, Reply
 from stream.resilience.classify import classify, may_be_own
+from stream.resilience.rate_limits import parse_rate_limits
 from stream.resilience.retry_after import parse_retry_after
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
@@ -47,9 +50,22 @@ _NEVER_SENT = (ConnectionRefusedError, socket.gaierror)
 class SentResponse(Protocol):
     """What both SDKs' `with_streaming_response` gives."""
 
+    @property
+    def headers(self) -> httpx2.Headers:
+        """As they came."""
+        ...
+
     def iter_bytes(self, chunk_size: int | None = None) -> Any:
         """An async iterator over the decoded body."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A 200: its bytes, and what its headers say of the quotas."""
+
+    body: bytes
+    quotas: Quotas
 
 
 class Wire:
@@ -93,14 +109,16 @@ class Wire:
             event_hooks={"request": [self._send_only_ours], "response": [self._refuse_all_but_200]},
         )
 
-    async def fetch(self, send: Callable[[], AbstractAsyncContextManager[SentResponse]]) -> bytes:
-        """The body of the 200 that `send` brings, at most 8 MiB. Raises ProviderError and nothing else."""
+    async def fetch(self, send: Callable[[], AbstractAsyncContextManager[SentResponse]]) -> Fetched:
+        """The 200 that `send` brings, its body at most 8 MiB. Raises ProviderError and nothing else."""
         if self._key_is_suspect:
             self._key.reread()
             self._key_is_suspect = False
         body = bytearray()
+        quotas = NO_QUOTAS
         try:
             async with send() as response:
+                quotas = parse_rate_limits(response.headers.multi_items())
                 async for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > MAX_REPLY_BYTES:
@@ -109,17 +127,17 @@ class Wire:
             raise self._translated(error) from None
         if len(body) > MAX_REPLY_BYTES:
             raise self._junk(f"its body is larger than {MAX_REPLY_BYTES // 1024**2} MiB")
-        return bytes(body)
+        return Fetched(bytes(body), quotas)
 
-    def reply(self, body: bytes, read: Callable[[dict[str, Any]], Reply]) -> Reply:
+    def completion(self, fetched: Fetched, read: Callable[[dict[str, Any]], Reply], latency_ms: int) -> Completion:
         """What `read` makes of the body's JSON. Raises ProviderError where the body is no reply."""
         try:
-            value = _json_object(body)
+            value = _json_object(fetched.body)
             if not value.get("error"):
-                return read(value)
+                return read(value).completion(latency_ms, fetched.quotas)
         except (JunkError, strict_json.StrictJsonError) as error:
-            raise self._junk(str(error)) from None
-        raise self._error(200, {}, value, unbilled=False)  # what came before the error may be billed
+            raise self._junk(str(error), fetched.quotas) from None
+        raise self._error(200, {}, value, fetched.quotas, unbilled=False)  # what came before the error may be billed
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -145,9 +163,12 @@ class Wire:
         status = response.status_code
         # A gateway's 502 says nothing about what the model behind it did and billed.
         unbilled = status in _COSTS_NOTHING or (status in _HTTP_ERRORS and bool(said))
-        raise self._error(status, response.headers, said, unbilled=unbilled)
+        quotas = parse_rate_limits(response.headers.multi_items())
+        raise self._error(status, response.headers, said, quotas, unbilled=unbilled)
 
-    def _error(self, status: int, headers: Mapping[str, str], body: dict[str, Any], *, unbilled: bool) -> ProviderError:
+    def _error(
+        self, status: int, headers: Mapping[str, str], body: dict[str, Any], quotas: Quotas, *, unbilled: bool
+    ) -> ProviderError:
         """An answer that says that it failed, classified."""
         error_type, code, message, status = _words(body, status)
         # A sentence without a word, outside of an `error`, is a gateway's: {"message": "Forbidden"}.
@@ -169,11 +190,12 @@ class Wire:
             unbilled=unbilled,
             may_be_own=may_be_own(error_class, status, error_type, code, message),
             final=headers.get("x-should-retry", "").lower() == "false",
+            quotas=quotas,
         )
 
-    def _junk(self, why: str) -> ProviderError:
+    def _junk(self, why: str, quotas: Quotas = NO_QUOTAS) -> ProviderError:
         detail = self._key.scrubbed(f"{self._name} ({self._host}) answered 200 with something that is no reply: {why}")
-        return ProviderError(ErrorClass.TRANSIENT, detail, status=200, unbilled=False)
+        return ProviderError(ErrorClass.TRANSIENT, detail, status=200, unbilled=False, quotas=quotas)
 
     def _translated(self, error: Exception) -> ProviderError:
         """A foreign exception as ours; one of ours that an SDK wrapped as itself."""

@@ -11,6 +11,7 @@ import pytest
 
 from stream.core.errors import ErrorClass, ProviderError
 from stream.core.ports import Provider
+from stream.core.quotas import Meter, Quota
 from stream.core.records import Completion, Prompt, Stop, Usage
 from stream.providers.anthropic import API_VERSION
 from stream.providers.table import KINDS, api_key, build_provider
@@ -368,3 +369,38 @@ def test_the_wire_identifies_itself_as_the_sdk_would(kind: str) -> None:
     else:
         sdk = openai.AsyncOpenAI(api_key="k")
     assert sdk.auth_headers == {"Authorization": "Bearer k"}
+
+
+RATE_LIMITS = {
+    "anthropic": ("anthropic-ratelimit-requests-limit: 600", "anthropic-ratelimit-requests-remaining: 30"),
+    "openai": ("x-ratelimit-limit-requests: 600", "X-RateLimit-Remaining-Requests: 30"),
+}
+HOW_IT_STANDS = {Meter.REQUESTS: Quota(600, 30, 10)}
+
+
+@pytest.mark.parametrize("status", [400, 429, 500, 529])
+async def test_how_the_quotas_stand_is_read_from_every_error(kind: str, status: int) -> None:
+    error = await failure(kind, {"error": {"message": "no"}}, status, *RATE_LIMITS[kind])
+    assert error.quotas == HOW_IT_STANDS
+
+
+async def test_how_the_quotas_stand_is_read_from_a_reply(kind: str) -> None:
+    dialect = DIALECTS[kind]
+    reply = dialect.reply("hello", dialect.complete)
+    async with FaultServer(answer(reply, 200, RATE_LIMITS[kind])) as server:
+        provider = provider_at(server, kind)
+        completion = await provider.complete(model_call())
+        await provider.aclose()
+    assert completion.quotas == HOW_IT_STANDS
+
+
+async def test_how_the_quotas_stand_is_read_from_a_200_that_is_an_error_or_junk(kind: str) -> None:
+    for body in ({"error": {"type": "overloaded_error", "message": "busy"}}, {}):
+        error = await failure(kind, body, 200, *RATE_LIMITS[kind])
+        assert error.quotas == HOW_IT_STANDS
+
+
+async def test_a_provider_that_says_nothing_of_its_quotas_has_none(kind: str) -> None:
+    dialect = DIALECTS[kind]
+    completion, _ = await completed(kind, dialect.reply("hello", dialect.complete))
+    assert completion.quotas == {}
