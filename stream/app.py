@@ -21,6 +21,7 @@ from stream.core.audit import AuditPolicy
 from stream.core.errors import ConfigError, DependencyError
 from stream.core.pipeline import Pipeline
 from stream.core.ports import Provider
+from stream.core.quotas import Meter
 from stream.core.settlement import SettlePolicy
 from stream.kafka import clients
 from stream.kafka.assignment import TopicPartition
@@ -43,9 +44,10 @@ from stream.providers.keys import checked_base_url
 from stream.providers.price_notes import price_notes
 from stream.providers.prices import Prices
 from stream.providers.retrying import Retrying, RetryPolicy
-from stream.providers.table import api_key, build_provider
+from stream.providers.table import KINDS, api_key, build_provider
 from stream.resilience.gate import Gate, GateChange
 from stream.settings import Settings
+from stream.settings.model import PoolSettings
 from stream.tasks import Catalogue, load_catalogue
 from stream.telemetry.telemetry import telemetry
 from stream.telemetry.watch import Watch
@@ -110,10 +112,19 @@ def calling(
         configured = settings.providers[name]
         bare = observed(name, build_provider(name, configured, api_key(name, configured, environ), ceiling, prices))
         pools = {pool: each.models for pool, each in configured.pools.items()}
-        gate = Gate(name, pools, deadline_s=configured.deadline_s, ceiling=ceiling)
-        gates[name] = Gated(bare, gate, CLOCK, random.random, on_change)
+        ceilings = {pool: _ceilings(each) for pool, each in configured.pools.items()}
+        gate = Gate(name, pools, deadline_s=configured.deadline_s, ceiling=ceiling, per_minute=ceilings)
+        gates[name] = Gated(bare, gate, CLOCK, random.random, on_change, KINDS[configured.kind].rules)
         providers[name] = Retrying(noticed(name, gates[name]), RetryPolicy(), random.random, asyncio.sleep)
     return Calling(providers, gates)
+
+
+def _ceilings(pool: PoolSettings) -> Mapping[Meter, float]:
+    return {
+        Meter.REQUESTS: pool.requests_per_minute,
+        Meter.INPUT: pool.input_tokens_per_minute,
+        Meter.OUTPUT: pool.output_tokens_per_minute,
+    }
 
 
 def used_providers(settings: Settings, tasks: Catalogue) -> list[str]:

@@ -14,7 +14,9 @@ from stream.core.ports import Clock, Provider
 from stream.core.records import Completion, ModelCall, Slot, Tally
 from stream.providers.line import Line, Place
 from stream.resilience.backoff import Rand
+from stream.resilience.estimates import AS_PRODUCED, Estimates, QuotaRules
 from stream.resilience.gate import Gate, GateChange, GateView, Permit
+from stream.resilience.limiter import Need
 
 _SHORTEST_TIMER_S = 0.001
 _LATELY_S = 2.0
@@ -30,13 +32,18 @@ class Gated:
         clock: Clock,
         rand: Rand,
         on_change: Callable[[GateChange], None] | None = None,
+        rules: QuotaRules = AS_PRODUCED,
     ) -> None:
-        """on_change: told of each change of the gate, on the event loop; must not raise."""
+        """on_change: told of each change of the gate, on the event loop; must not raise.
+
+        rules: how the provider charges its quotas.
+        """
         self._inner = inner
         self._gate = gate
         self._clock = clock
         self._rand = rand
         self._on_change = on_change
+        self._estimates = Estimates(rules)
         self._lines: dict[str, Line] = {}
         self._tickets = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -63,8 +70,10 @@ class Gated:
         failed_before = _has_failed(call.tally)
         permit = await self._permit(call, line, failed_before=failed_before)
         served: bool | None = None
+        sent = False
         try:
             refuse_expired(call.expires_at_ms, self._clock.now_ms())
+            sent = True
             completion = await self._inner.complete(call)
             self._gate.settle(
                 permit,
@@ -73,6 +82,8 @@ class Gated:
                 self._rand,
                 refused_before=call.tally.refused_s is not None,
                 failed_before=failed_before,
+                quotas=completion.quotas,
+                used=self._estimates.used(_kind(call), _length(call), completion.usage),
             )
             served = True
             call.tally.suspect_since_s, call.tally.refused_s, call.tally.refused_alone = None, None, False
@@ -81,7 +92,7 @@ class Gated:
             self._settle_failure(permit, call, error, failed_before=failed_before)
             raise
         finally:
-            self._gate.cancel(permit)  # does nothing once settled
+            self._gate.cancel(permit, self._clock.monotonic_s(), sent=sent)  # does nothing once settled
             if failed_before:
                 line.came_back(served=served)
             self._publish()
@@ -97,7 +108,7 @@ class Gated:
     def _settle_failure(self, permit: Permit, call: ModelCall, error: ProviderError, *, failed_before: bool) -> None:
         now_s = self._clock.monotonic_s()
         if error.refuses and self._is_refused_alone(permit, call, error, now_s):
-            self._gate.cancel(permit)
+            self._gate.cancel(permit, now_s)
             return
         self._gate.settle(
             permit,
@@ -107,6 +118,8 @@ class Gated:
             retry_after_s=error.retry_after_s,
             detail=error.detail,
             failed_before=failed_before,
+            quotas=error.quotas,
+            used=None if error.unbilled else {},
         )
         error.counted = error.error_class is ErrorClass.BAD_REQUEST
         if error.error_class in FAILURES:
@@ -140,11 +153,14 @@ class Gated:
             line.sent_again()
         try:
             await call.slot.acquire()
-            permit = self._gate.admit(call.model, self._clock.monotonic_s())
+            permit = self._gate.admit(call.model, self._clock.monotonic_s(), self._need(call))
         finally:
             if failed_before and permit is None:
                 line.came_back(served=None)
         return permit
+
+    def _need(self, call: ModelCall) -> Need:
+        return self._estimates.need(_kind(call), _length(call), call.max_output_tokens)
 
     def _serves(self, model: str) -> bool:
         return self._gate.serves(model, self._clock.monotonic_s(), _LATELY_S)
@@ -164,7 +180,7 @@ class Gated:
                 self._call_waiters()  # the place this one was called for is another's
                 raise
             line.came(place)
-            permit = self._gate.admit(call.model, self._clock.monotonic_s())
+            permit = self._gate.admit(call.model, self._clock.monotonic_s(), self._need(call))
             if permit is not None:
                 if not place.is_new:
                     line.sent_again()
@@ -228,3 +244,12 @@ class Gated:
 
 def _has_failed(tally: Tally) -> bool:
     return tally.refused_s is not None or tally.suspect_since_s is not None
+
+
+def _kind(call: ModelCall) -> tuple[str, str]:
+    """What calls of one task have in common."""
+    return call.model, call.schema_name
+
+
+def _length(call: ModelCall) -> int:
+    return len(call.prompt.system) + len(call.prompt.user)

@@ -9,6 +9,7 @@ from stream.core.ports import Pricer, Provider
 from stream.providers.billed import Billed
 from stream.providers.deadline import Deadline
 from stream.providers.keys import ApiKey, checked_base_url, resolve_api_key
+from stream.resilience.estimates import AS_PRODUCED, UP_FRONT, QuotaRules
 from stream.settings.model import ProviderSettings
 
 
@@ -34,15 +35,19 @@ def _openai(name: str, base_url: str, key: ApiKey, max_in_flight: int) -> Provid
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One `kind` of the settings. key_env: where its key is looked for if the settings don't say."""
+    """One `kind` of the settings.
+
+    key_env: where its key is looked for if the settings don't say. rules: how it charges its quotas.
+    """
 
     factory: Factory
     key_env: str
+    rules: QuotaRules
 
 
 KINDS: Mapping[str, Kind] = {
-    "anthropic": Kind(_anthropic, key_env="ANTHROPIC_API_KEY"),
-    "openai": Kind(_openai, key_env="OPENAI_API_KEY"),
+    "anthropic": Kind(_anthropic, key_env="ANTHROPIC_API_KEY", rules=AS_PRODUCED),
+    "openai": Kind(_openai, key_env="OPENAI_API_KEY", rules=UP_FRONT),
 }
 """Each factory imports its own: the unused SDK took 17 (openai) to 40 MB (anthropic), and a second of CPU or two."""
 

@@ -15,9 +15,11 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from stream.core.errors import FAILURES, ErrorClass
-from stream.resilience.backoff import Rand, backoff_s
+from stream.core.quotas import NO_QUOTAS, Meter, Quotas
+from stream.resilience.backoff import Rand
 from stream.resilience.breaker import MIN_LEASE_S, WINDOW_S, Breaker, Mode
-from stream.resilience.retry_after import MAX_RETRY_AFTER_S
+from stream.resilience.limiter import Need, Reservation
+from stream.resilience.pool import ONE_CALL, Pool
 from stream.resilience.shutter import Cause, Shutter
 
 QUICK_PROBE_S = 1.0
@@ -73,24 +75,12 @@ class GateChange:
     again: bool = False
 
 
-class _Pool:
-    """Models that share a quota. After a 429 `allowance` calls may be in the air: one, and one more per success."""
-
-    __slots__ = ("allowance", "in_flight", "name", "shutter")
-
-    def __init__(self, name: str, lease_s: float) -> None:
-        self.name = name
-        self.shutter = Shutter("rate_limited", f"pool:{name}", lease_s)
-        self.in_flight = 0
-        self.allowance = _UNLIMITED
-
-
 class _Model:
     """One model's own part of the gate, and what speaks for the provider: see `Gate.judge`."""
 
     __slots__ = ("breaker", "in_flight", "name", "pool", "served_s", "streak", "unknown", "unmarred", "witness_s")
 
-    def __init__(self, name: str, pool: _Pool, lease_s: float) -> None:
+    def __init__(self, name: str, pool: Pool, lease_s: float) -> None:
         self.name = name
         self.pool = pool
         self.unknown = Shutter("unknown_model", f"model:{name}", lease_s)
@@ -110,11 +100,21 @@ class _Model:
 class Permit:
     """The right to send one call. It must end in `settle` or `cancel`; the second of two endings does nothing."""
 
-    __slots__ = ("account", "breaker", "live", "model", "pool", "sent_s", "unknown")
+    __slots__ = ("account", "breaker", "live", "model", "pool", "reserved", "sent_s", "unknown")
 
-    def __init__(self, model: _Model, sent_s: float, account: int, unknown: int, pool: int, breaker: int) -> None:
+    def __init__(
+        self,
+        model: _Model,
+        sent_s: float,
+        reserved: Reservation,
+        account: int,
+        unknown: int,
+        pool: int,
+        breaker: int,
+    ) -> None:
         self.model = model
         self.sent_s = sent_s
+        self.reserved = reserved
         self.account = account
         self.unknown = unknown
         self.pool = pool
@@ -139,17 +139,20 @@ class Gate:
         *,
         deadline_s: float = 60.0,
         ceiling: int = 512,
+        per_minute: Mapping[str, Mapping[Meter, float]] | None = None,
     ) -> None:
         """pools: name to model patterns (`*`, `?`, `[...]`), the first that matches; no match: the pool "default".
 
         deadline_s: the longest a call may take, hence a probe's lease. ceiling: calls there may ever be in the air.
+        per_minute: by pool, ceilings of its quotas; headers that say less go before them.
         """
         self.provider = provider
         self._patterns = dict(pools or {})
+        self._per_minute = per_minute or {}
         self._lease_s = max(MIN_LEASE_S, deadline_s + LATE_S)
         self.ceiling = ceiling
         self._account = Shutter("account", "account", self._lease_s)
-        self._pools: dict[str, _Pool] = {}
+        self._pools: dict[str, Pool] = {}
         self._models: dict[str, _Model] = {}
         self._changes: list[GateChange] = []
         self._served_s = -_UNLIMITED
@@ -157,20 +160,25 @@ class Gate:
         self._spoken = False
         """Whether anything ever was an answer of this API."""
 
-    def admit(self, model: str, now_s: float) -> Permit | None:
-        """A permit to send one call now; None if it may not go (`peek` says why and for how long)."""
+    def admit(self, model: str, now_s: float, need: Need = ONE_CALL) -> Permit | None:
+        """A permit to send one call now; None if it may not go (`peek` says why and for how long).
+
+        need: what it will probably use of the quotas.
+        """
         state = self._models.get(model) or self._learn(model)
         pool = state.pool
         breaker = state.breaker
-        if self._account.shut or state.unknown.shut or breaker.mode is not Mode.CLOSED or pool.allowance != _UNLIMITED:
+        pool.typical = need
+        if not (self._is_open(state) and breaker.mode is Mode.CLOSED and pool.flows_freely):
             for stop in self._stops(state, now_s):
                 if stop.room < 1:
                     return None
         state.in_flight += 1
-        pool.in_flight += 1
+        pool.sent(now_s)
         return Permit(
             state,
             now_s,
+            pool.limiter.reserve(need, now_s),
             self._account.take(now_s),
             state.unknown.take(now_s),
             pool.shutter.take(now_s),
@@ -205,14 +213,19 @@ class Gate:
         detail: str = "",
         refused_before: bool = False,
         failed_before: bool = False,
+        quotas: Quotas = NO_QUOTAS,
+        used: Need | None = None,
     ) -> None:
-        """A call ended: result None is a success. retry_after_s, detail: as the error carries them.
+        """A call ended: result None is a success. retry_after_s, detail, quotas: as answer or error carry them.
+
+        used: what it used of the quotas as far as that is known; None: none of their tokens.
 
         refused_before: whether its request had been refused, as `judge_refusal` means it. failed_before: whether it had
         been refused or had failed in a way that may be its own.
         """
         if not self._release(permit):
             return
+        self._settle_quotas(permit, quotas, used, now_s)
         if result is None:
             model = permit.model
             model.streak = 0 if refused_before else model.streak + 1
@@ -234,10 +247,12 @@ class Gate:
         else:
             permit.model.breaker.cancel(permit.breaker)
 
-    def cancel(self, permit: Permit) -> None:
-        """A call was given up by us: it says nothing about the provider."""
+    def cancel(self, permit: Permit, now_s: float, *, sent: bool = True) -> None:
+        """A call was given up by us: it says nothing about the provider. sent: if not, it used no quota."""
         if not self._release(permit):
             return
+        if not sent:
+            permit.model.pool.limiter.refund(permit.reserved, now_s, sent=False)
         self._account.cancel(permit.account)
         permit.model.unknown.cancel(permit.unknown)
         permit.model.pool.shutter.cancel(permit.pool)
@@ -300,7 +315,9 @@ class Gate:
     def _learn(self, model: str) -> _Model:
         matching = (name for name, globs in self._patterns.items() if any(fnmatchcase(model, glob) for glob in globs))
         name = next(matching, DEFAULT_POOL)
-        pool = self._pools.setdefault(name, _Pool(name, self._lease_s))
+        pool = self._pools.get(name) or self._pools.setdefault(
+            name, Pool(name, self._lease_s, self.ceiling, self._per_minute.get(name))
+        )
         return self._models.setdefault(model, _Model(model, pool, self._lease_s))
 
     def _is_open(self, state: _Model) -> bool:
@@ -314,8 +331,9 @@ class Gate:
             if shutter.shut:
                 room = 1.0 if shutter.admits(now_s) else 0.0
                 yield _Stop(shutter.cause, shutter.since_s, room, shutter.opens_in_s(now_s))
-        if pool.allowance != _UNLIMITED and not pool.shutter.shut:
-            yield _Stop("rate_limited", pool.shutter.since_s, pool.allowance - pool.in_flight, self._lease_s)
+        if not pool.shutter.shut and not pool.flows_freely:
+            opens_in_s = pool.opens_in_s(now_s, self._lease_s)
+            yield _Stop("rate_limited", pool.shutter.since_s, pool.room(now_s), opens_in_s)
         breaker = state.breaker
         if breaker.mode is not Mode.CLOSED:
             room = breaker.room(state.in_flight, self.ceiling, now_s)
@@ -342,21 +360,27 @@ class Gate:
         elif unknown.shut:
             self._probed(unknown, permit.unknown, result in _MODEL_KNOWN, now_s)
 
+    def _settle_quotas(self, permit: Permit, quotas: Quotas, used: Need | None, now_s: float) -> None:
+        permit.model.pool.answered()
+        limiter = permit.model.pool.limiter
+        if quotas:
+            limiter.hear(quotas, now_s, now_s)
+        if used is None:
+            limiter.refund(permit.reserved, now_s)
+        else:
+            limiter.settle(permit.reserved, used, now_s)
+
     def _settle_pool(self, permit: Permit, result: ErrorClass | None, now_s: float) -> None:
-        """Whatever isn't a 429 opens the pool, for one call at first; only successes widen it."""
+        """Whatever isn't a 429 opens the pool."""
         pool = permit.model.pool
         was_probe = pool.shutter.shut and self._probed(pool.shutter, permit.pool, True, now_s)
-        if result is None and (was_probe or pool.shutter.is_present(permit.pool)):
-            pool.allowance = pool.allowance + 1 if pool.allowance < self.ceiling else _UNLIMITED
+        pool.widen(permit.pool, result, was_probe=was_probe)
 
     def _cool_down(self, permit: Permit, retry_after_s: float | None, now_s: float, rand: Rand, detail: str) -> None:
         pool = permit.model.pool
-        asked_s = None if retry_after_s is None else min(max(0.0, retry_after_s), MAX_RETRY_AFTER_S)
-        delay_s = backoff_s(pool.shutter.strikes, rand, asked_s)
-        if self._trip(pool.shutter, permit.pool, delay_s, now_s, detail):
-            pool.allowance = 1.0
-        elif asked_s is not None:
-            pool.shutter.extend(permit.pool, delay_s, now_s)
+        delay_s, asked_s = pool.cool_down_s(retry_after_s, rand)
+        tripped = self._trip(pool.shutter, permit.pool, delay_s, now_s, detail)
+        pool.cooled_down(permit.pool, delay_s, asked_s, now_s, tripped=tripped)
 
     def _settle_breaker(self, permit: Permit, failed: bool, now_s: float, rand: Rand, detail: str) -> None:
         breaker = permit.model.breaker

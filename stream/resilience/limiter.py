@@ -8,11 +8,12 @@
 * **gain**: what 429s leave of it, see `Gain`.
 * **tilt**: how full the provider says the quota is: 1 while 3 s worth of it are left (half of what it ever held, if
   that is less), below that in proportion. So others who use it are noticed before the first 429; and it is used up, for
-  it comes to rest where as much is taken as comes back.
+  it comes to rest where as much is taken as comes back. Where nothing is heard of it for 2 s, it is thought to refill
+  with a quarter of its rate.
 
 A call reserves what it will probably use, and settles for what it did. Invariant: in any W seconds at most
-rate·W + burst + 1 calls go, burst being what the rate brings in a second. A bucket may go into debt by one call, or
-what is larger than a bucket would never pass. No clock: callers pass the time, which never goes back.
+rate·W + burst calls go, burst being what the rate brings in a second, or one call if that is more. No clock: callers
+pass the time, which never goes back.
 """
 
 import math
@@ -25,8 +26,12 @@ BURST_S = 1.0
 AMPLE_S = 3.0
 LEAST_TILT = 0.05
 LEAST_SHARE = 0.001
+SILENCE_S = 2.0
+REFILL = 0.25
+LONGEST_WAIT_S = 1.0
 MINUTE_S = 60.0
 _NOTHING = 1e-9
+_FORGETS = 0.99
 
 Need = Mapping[Meter, float]
 """What a call uses of each meter, or is thought to use."""
@@ -35,14 +40,16 @@ Need = Mapping[Meter, float]
 class _Bucket:
     """One meter's."""
 
-    __slots__ = ("at_s", "ceiling", "heard_s", "level", "most", "per_s", "quota", "tilt")
+    __slots__ = ("_ample", "at_s", "ceiling", "heard_s", "largest", "level", "most", "per_s", "quota")
 
     def __init__(self, ceiling: float, now_s: float) -> None:
         self.ceiling = ceiling
         """From the settings, per second; infinite: none."""
         self.per_s = ceiling
-        self.tilt = 1.0
+        self._ample = 0.0
         self.level = 0.0
+        self.largest = 0.0
+        """What the largest call lately took: so much a bucket holds at least, or it would never pass."""
         self.at_s = now_s
         self.quota: Quota | None = None
         self.heard_s = -math.inf
@@ -55,8 +62,18 @@ class _Bucket:
         is_per_minute = quota.per_s * MINUTE_S >= quota.limit * 0.99
         self.per_s = min(self.ceiling, quota.per_s if is_per_minute else max(quota.per_s, quota.remaining / MINUTE_S))
         self.most = min(max(self.most, quota.remaining), quota.limit)
-        ample = min(AMPLE_S * quota.per_s, self.most / 2)
-        self.tilt = min(1.0, max(LEAST_TILT, quota.remaining / ample)) if ample > 0 else LEAST_TILT
+        self._ample = min(AMPLE_S * quota.per_s, self.most / 2)
+
+    def tilt(self, now_s: float) -> float:
+        """0.05 ≤ tilt ≤ 1, see the module."""
+        if self.quota is None:
+            return 1.0
+        left, silent_s = self.quota.remaining, now_s - self.heard_s - SILENCE_S
+        if silent_s > 0:
+            left += REFILL * self.quota.per_s * silent_s
+        if left >= self._ample and left > 0:
+            return 1.0
+        return max(LEAST_TILT, left / self._ample) if self._ample > 0 else LEAST_TILT
 
 
 class Reservation:
@@ -90,31 +107,33 @@ class Limiter:
         return math.inf if bucket is None else self._rate(bucket, now_s)
 
     def wait_s(self, need: Need, now_s: float) -> float:
-        """Seconds until a call may go by time alone; 0: now."""
+        """Seconds until a call may go by time alone, or until it is worth asking again, at most 1; 0: now."""
         longest_s = 0.0
         for meter, bucket in self._buckets.items():
-            rate = self._advance(bucket, now_s)
-            missing = min(need.get(meter, 0.0), rate * BURST_S) - bucket.level
+            wanted = need.get(meter, 0.0)
+            rate = self._advance(bucket, now_s, wanted)
+            missing = wanted - bucket.level
             if missing > _NOTHING:
                 longest_s = max(longest_s, bucket.at_s - now_s + missing / rate)
-        return longest_s
+        return min(longest_s, LONGEST_WAIT_S)
 
     def room(self, need: Need, now_s: float) -> float:
         """How many such calls might go at once; infinite where no quota is known."""
         fewest = math.inf
         for meter, bucket in self._buckets.items():
-            rate = self._advance(bucket, now_s)
             wanted = need.get(meter, 0.0)
+            self._advance(bucket, now_s, wanted)
             if wanted > 0:
-                first = 1.0 if bucket.level >= min(wanted, rate * BURST_S) - _NOTHING else 0.0
-                fewest = min(fewest, max(first, bucket.level // wanted))
-        return fewest
+                fewest = min(fewest, (bucket.level + _NOTHING) // wanted)
+        return max(0.0, fewest)
 
     def reserve(self, need: Need, now_s: float) -> Reservation:
         """Take it; only to be called where `wait_s` is 0, but for the probe of what is shut."""
         for meter, bucket in self._buckets.items():
+            wanted = need.get(meter, 0.0)
             self._advance(bucket, now_s)
-            bucket.level -= need.get(meter, 0.0)
+            bucket.largest = max(wanted, bucket.largest * _FORGETS)
+            bucket.level -= wanted
         return Reservation({meter: need.get(meter, 0.0) for meter in self._buckets})
 
     def settle(self, reservation: Reservation, used: Need, now_s: float) -> None:
@@ -124,9 +143,9 @@ class Limiter:
             reservation, {meter: need - used.get(meter, need) for meter, need in reservation.need.items()}, now_s
         )
 
-    def refund(self, reservation: Reservation, now_s: float) -> None:
-        """The call was refused, or failed: it used no tokens. That a request was sent stays."""
-        back = {meter: 0.0 if meter is Meter.REQUESTS else need for meter, need in reservation.need.items()}
+    def refund(self, reservation: Reservation, now_s: float, *, sent: bool = True) -> None:
+        """The call was refused, or failed: it used no tokens. That a request was sent stays, if it was."""
+        back = {meter: 0.0 if sent and meter is Meter.REQUESTS else need for meter, need in reservation.need.items()}
         self._correct(reservation, back, now_s)
 
     def hear(self, quotas: Quotas, at_s: float, now_s: float) -> None:
@@ -163,15 +182,19 @@ class Limiter:
         }
 
     def _rate(self, bucket: _Bucket, now_s: float) -> float:
-        return bucket.per_s * self._share * self.gain.at(now_s) * bucket.tilt
+        return bucket.per_s * self._share * self.gain.at(now_s) * bucket.tilt(now_s)
 
-    def _advance(self, bucket: _Bucket, now_s: float) -> float:
-        """Fill it up to now: its rate."""
+    def _advance(self, bucket: _Bucket, now_s: float, wanted: float = 0.0) -> float:
+        """Fill it up to now, for a call that wants so much: its rate."""
         rate = self._rate(bucket, now_s)
         if now_s > bucket.at_s:
             bucket.level += (now_s - bucket.at_s) * rate
             bucket.at_s = now_s
-        bucket.level = min(bucket.level, rate * BURST_S)
+        if wanted > bucket.largest:
+            if bucket.largest == 0 and bucket.quota is None:
+                bucket.level = max(bucket.level, wanted)  # the first call of all
+            bucket.largest = wanted
+        bucket.level = min(bucket.level, max(bucket.largest, rate * BURST_S))
         return rate
 
     def _correct(self, reservation: Reservation, back: Need, now_s: float) -> None:

@@ -18,9 +18,6 @@ NOT_IN_THIS_VERSION: Mapping[Path, str] = {
     ("kafka", "group_protocol"): "the group protocol is classic",
     ("topics", "signals"): "no signals are published",
     ("topics", "retention_hours", "signals"): "no signals are published",
-    ("providers", "*", "pools", "*", "requests_per_minute"): "the provider's rate-limit answers are obeyed",
-    ("providers", "*", "pools", "*", "input_tokens_per_minute"): "the provider's rate-limit answers are obeyed",
-    ("providers", "*", "pools", "*", "output_tokens_per_minute"): "the provider's rate-limit answers are obeyed",
     ("dlq", "max_ratio"): "no task is held for its dead letters",
     ("dlq", "max_consecutive"): "no task is held for its dead letters",
 }

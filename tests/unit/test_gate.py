@@ -27,9 +27,28 @@ def call(gate: Gate, result: E | None, now_s: float, model: str = "m", retry_aft
     return permit
 
 
+def answered() -> Gate:
+    """A gate that has had its first answer, long ago."""
+    gate = Gate("p")
+    call(gate, None, -100.0)
+    return gate
+
+
 def test_an_untroubled_gate_is_open_without_limit() -> None:
-    view = Gate("p").peek("m", 0.0)
+    view = answered().peek("m", 0.0)
     assert (view.open, view.room, view.cause, view.since_s, view.opens_in_s) == (True, float("inf"), None, None, None)
+
+
+def test_before_the_first_answer_few_calls_go_and_twice_as_many_every_two_seconds() -> None:
+    gate = Gate("p")
+    first, *_ = sent(gate, 4, 0.0)
+    assert gate.admit("m", 0.0) is None
+    view = gate.peek("m", 0.0)
+    assert (view.open, view.room, view.opens_in_s) == (True, 0, 0.5)
+    sent(gate, 12, 4.0)
+    assert gate.peek("m", 4.0).room == 0
+    gate.settle(first, E.OVERLOADED, 4.5, draw)
+    assert gate.peek("m", 4.5).room == float("inf")
 
 
 def test_peeking_takes_nothing() -> None:
@@ -47,7 +66,7 @@ def test_a_refused_key_shuts_the_provider_for_all_models_and_names_the_cause() -
 
 
 def test_five_hundred_refusals_in_flight_shut_it_once() -> None:
-    gate = Gate("p")
+    gate = answered()
     for permit in sent(gate, 500, 0.0):
         gate.settle(permit, E.ACCOUNT, 1.0, draw)
     assert gate.peek("m", 1.0).opens_in_s == 60.0
@@ -94,14 +113,14 @@ def test_a_cancelled_probe_makes_room_for_another_at_once() -> None:
     gate = Gate("p")
     call(gate, E.ACCOUNT, 0.0)
     (probe,) = sent(gate, 1, 60.0)
-    gate.cancel(probe)
+    gate.cancel(probe, 60.0)
     assert gate.peek("m", 60.0).room == 1
 
 
 def test_a_result_after_a_cancel_changes_nothing() -> None:
     gate = Gate("p")
     (permit,) = sent(gate, 1, 0.0)
-    gate.cancel(permit)
+    gate.cancel(permit, 0.0)
     gate.settle(permit, E.ACCOUNT, 1.0, draw)
     assert gate.peek("m", 1.0).open
 
@@ -158,7 +177,7 @@ def test_without_retry_after_the_wait_grows_with_each_429_in_a_row() -> None:
 
 
 def test_a_hundred_429s_of_one_burst_count_as_one() -> None:
-    gate = Gate("p")
+    gate = answered()
     for permit in sent(gate, 100, 0.0):
         gate.settle(permit, E.RATE_LIMITED, 0.0, draw)
     assert gate.peek("m", 0.0).opens_in_s == 0.25
@@ -184,7 +203,7 @@ def test_after_a_429_one_call_goes_first_and_each_success_admits_one_more() -> N
 
 
 def test_successes_of_calls_sent_before_the_429_do_not_widen_the_pool() -> None:
-    gate = Gate("p")
+    gate = answered()
     late = sent(gate, 50, 0.0)
     call(gate, E.RATE_LIMITED, 0.0, retry_after_s=1)
     call(gate, None, 2.0)
@@ -194,7 +213,7 @@ def test_successes_of_calls_sent_before_the_429_do_not_widen_the_pool() -> None:
 
 
 def test_429s_and_bad_requests_do_not_open_the_breaker() -> None:
-    gate = Gate("p")
+    gate = answered()
     for permit in sent(gate, 50, 0.0):
         gate.settle(permit, E.BAD_REQUEST, 0.0, draw)
     assert gate.peek("m", 0.0).open
@@ -202,7 +221,7 @@ def test_429s_and_bad_requests_do_not_open_the_breaker() -> None:
 
 @pytest.mark.parametrize("failure", [E.OVERLOADED, E.TRANSIENT, E.AMBIGUOUS])
 def test_a_failing_model_opens_its_breaker_and_no_other(failure: E) -> None:
-    gate = Gate("p")
+    gate = answered()
     for permit in sent(gate, 10, 0.0):
         gate.settle(permit, failure, 0.0, draw)
     assert gate.peek("m", 0.0).cause == "breaker"
@@ -315,7 +334,7 @@ def play(gate: Gate, history: History) -> tuple[float, list[Permit]]:
         elif out and kind == "settle":
             gate.settle(out.pop(which % len(out)), answer, now_s, draw, retry_after_s=retry_after_s)
         elif out:
-            gate.cancel(out.pop(which % len(out)))
+            gate.cancel(out.pop(which % len(out)), now_s)
     return now_s, out
 
 

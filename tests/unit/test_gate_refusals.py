@@ -30,7 +30,7 @@ def served(count: int = REFUSAL_STREAK, at_s: float = 1.0) -> Gate:
 def judged(gate: Gate, refused_s: float | None, now_s: float) -> bool:
     permit = admitted(gate, now_s)
     verdict = gate.judge_refusal(permit, refused_s, now_s)
-    gate.cancel(permit)
+    gate.cancel(permit, now_s)
     return verdict
 
 

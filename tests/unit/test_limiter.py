@@ -92,6 +92,14 @@ def test_what_is_left_of_a_day_may_go_within_a_minute():
     assert limiter.rate(M.REQUESTS, 0.0) == 2
 
 
+def test_a_quota_that_was_used_up_and_of_which_nothing_is_heard_is_tried_when_some_may_be_back():
+    limiter = Limiter()
+    limiter.hear(requests(0, limit=5), 0.0, 0.0)
+    gone = let_go(limiter, 0.0, 60.0, {M.REQUESTS: 1.0})
+    assert 4 < gone[0] < 20
+    assert len(gone) <= 5
+
+
 def test_older_news_of_a_quota_changes_nothing():
     limiter = Limiter()
     limiter.hear(requests(600), 10.0, 10.0)
@@ -99,11 +107,11 @@ def test_older_news_of_a_quota_changes_nothing():
     assert limiter.rate(M.REQUESTS, 11.0) == 10
 
 
-def test_a_call_larger_than_a_bucket_goes_and_the_next_waits_for_what_it_took():
+def test_a_call_larger_than_what_comes_in_a_second_goes_and_the_next_waits_for_what_it_took():
     limiter = Limiter({M.INPUT: 6_000})
     large = {M.INPUT: 1_000.0}
     gone = let_go(limiter, 0.0, 100.0, large)
-    assert [round(at_s) for at_s in gone[:3]] == [1, 11, 21]
+    assert [round(at_s) for at_s in gone[:3]] == [0, 10, 20]
 
 
 def test_what_a_call_did_not_use_is_given_back_and_what_it_used_beyond_is_taken():
@@ -230,4 +238,4 @@ def test_no_window_lets_more_calls_go_than_its_rate_and_a_burst(events):
         getattr(trial, kind)(value)
     for first, from_s in enumerate(trial.gone):
         for more, to_s in enumerate(trial.gone[first:], 1):
-            assert more <= 10 * (to_s - from_s) + 10 * BURST_S + 1 + 1e-6
+            assert more <= 10 * (to_s - from_s) + 10 * BURST_S + 1e-6
