@@ -6,9 +6,9 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,6 +49,7 @@ from stream.resilience.gate import Gate, GateChange
 from stream.settings import Settings
 from stream.settings.model import PoolSettings
 from stream.tasks import Catalogue, load_catalogue
+from stream.telemetry.figures import QuotaFigures
 from stream.telemetry.telemetry import telemetry
 from stream.telemetry.watch import Watch
 from stream.validation.table import verify_checks
@@ -117,6 +118,12 @@ def calling(
         gates[name] = Gated(bare, gate, CLOCK, random.random, on_change, KINDS[configured.kind].rules)
         providers[name] = Retrying(noticed(name, gates[name]), RetryPolicy(), random.random, asyncio.sleep)
     return Calling(providers, gates)
+
+
+def _quota_figures(gates: Mapping[str, Gated]) -> Iterator[QuotaFigures]:
+    for provider, gated in gates.items():
+        for pool, view in gated.quotas():
+            yield QuotaFigures(provider, pool, *astuple(view))
 
 
 def _ceilings(pool: PoolSettings) -> Mapping[Meter, float]:
@@ -280,7 +287,7 @@ async def _work(settings: Settings, tasks: Catalogue, options: WorkerOptions) ->
         await until_topics_are_known(topics, told.watch.trouble)
         steps = pipeline(tasks, called.providers)
         worker = make_worker(settings, topics, steps, called.gates, told.watch, options)
-        told.look_at(worker.figures)
+        told.look_at(lambda: replace(worker.figures(), quotas=tuple(_quota_figures(called.gates))))
 
         def stop(cause: str) -> None:
             at_most_s = settings.worker.drain_timeout_s + LEAVING_S

@@ -16,7 +16,7 @@ from stream.providers.line import Line, Place
 from stream.resilience.backoff import Rand
 from stream.resilience.estimates import AS_PRODUCED, Estimates, QuotaRules
 from stream.resilience.gate import Gate, GateChange, GateView, Permit
-from stream.resilience.limiter import Need
+from stream.resilience.limiter import Need, QuotaView
 
 _SHORTEST_TIMER_S = 0.001
 _LATELY_S = 2.0
@@ -61,6 +61,10 @@ class Gated:
         """How many of those never failed in a way that may be their own: as a probe they tell something new."""
         line = self._lines.get(model)
         return 0 if line is None else line.newcomers
+
+    def quotas(self) -> list[tuple[str, QuotaView]]:
+        """How the quotas stand that are known, each with the name of its pool."""
+        return self._gate.quotas(self._clock.monotonic_s())
 
     async def complete(self, call: ModelCall) -> Completion:
         """One completion, once the gate lets it go. Raises ProviderError; RouteError if it expired meanwhile."""

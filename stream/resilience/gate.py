@@ -18,7 +18,7 @@ from stream.core.errors import FAILURES, ErrorClass
 from stream.core.quotas import NO_QUOTAS, Meter, Quotas
 from stream.resilience.backoff import Rand
 from stream.resilience.breaker import MIN_LEASE_S, WINDOW_S, Breaker, Mode
-from stream.resilience.limiter import Need, Reservation
+from stream.resilience.limiter import Need, QuotaView, Reservation
 from stream.resilience.pool import ONE_CALL, Pool
 from stream.resilience.shutter import Cause, Shutter
 
@@ -304,6 +304,10 @@ class Gate:
     def serves(self, model: str, now_s: float, within_s: float = WINDOW_S) -> bool:
         """Whether a call for this model succeeded lately, as a rule within the breaker's window."""
         return self._models[model].served_s >= now_s - within_s
+
+    def quotas(self, now_s: float) -> list[tuple[str, QuotaView]]:
+        """How the quotas stand that are known, each with the name of its pool."""
+        return [(pool.name, view) for pool in self._pools.values() for view in pool.limiter.look(now_s)]
 
     def take_changes(self) -> Sequence[GateChange]:
         """What shut and opened since this was last asked."""

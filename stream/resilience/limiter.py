@@ -18,6 +18,7 @@ pass the time, which never goes back.
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from stream.core.quotas import Meter, Quota, Quotas
 from stream.resilience.gain import Gain
@@ -35,6 +36,20 @@ _FORGETS = 0.99
 
 Need = Mapping[Meter, float]
 """What a call uses of each meter, or is thought to use."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaView:
+    """How a quota stands, for people.
+
+    limit_per_minute: of settings and headers the lower. remaining: what the provider last said; None: nothing yet.
+    permitted_per_minute: what this worker may use of it at its present pace.
+    """
+
+    meter: Meter
+    limit_per_minute: float
+    remaining: float | None
+    permitted_per_minute: float
 
 
 class _Bucket:
@@ -175,11 +190,17 @@ class Limiter:
             self._advance(bucket, now_s)
         self._share = min(1.0, max(LEAST_SHARE, share))
 
-    def last_heard(self) -> Mapping[Meter, tuple[Quota, float]]:
-        """What the provider said last of each meter, and when."""
-        return {
-            meter: (bucket.quota, bucket.heard_s) for meter, bucket in self._buckets.items() if bucket.quota is not None
-        }
+    def look(self, now_s: float) -> list[QuotaView]:
+        """How each known quota stands."""
+        return [
+            QuotaView(
+                meter,
+                bucket.per_s * MINUTE_S,
+                None if bucket.quota is None else bucket.quota.remaining,
+                self._rate(bucket, now_s) * MINUTE_S,
+            )
+            for meter, bucket in self._buckets.items()
+        ]
 
     def _rate(self, bucket: _Bucket, now_s: float) -> float:
         return bucket.per_s * self._share * self.gain.at(now_s) * bucket.tilt(now_s)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stream.telemetry.figures import Figures
+from stream.telemetry.figures import Figures, QuotaFigures
 
 Kind = Literal["counter", "gauge", "histogram"]
 Reading = Iterable[tuple[tuple[str, ...], float]]
@@ -43,6 +43,8 @@ LABELS: dict[str, str] = {
     "class": "`ok`, the classes of a provider's failure, `cancelled` (we gave the call up), `defect` (ours)",
     "tokens": "`input` (cache reads and writes included), `output` (reasoning included), `cache_read`, `cache_write`, "
     "`reasoning`",
+    "pool": "the pools of the provider's settings, and `default`",
+    "meter": "`requests`, `input_tokens`, `output_tokens`, `tokens` (input and output together)",
     "scope": "`account`, `pool:NAME`, `model:NAME`: what the gate is shut for; `other` for any else",
     "kind": "`assigned`, `revoked` (after draining), `lost` (without)",
     "partition": "`topic:number` of the request topics",
@@ -54,6 +56,10 @@ LABELS: dict[str, str] = {
 
 def _one(value: Callable[[Figures], float]) -> Callable[[Figures], Reading]:
     return lambda figures: [((), float(value(figures)))]
+
+
+def _of(quota: QuotaFigures) -> tuple[str, ...]:
+    return quota.provider, quota.pool, quota.meter
 
 
 TABLE: tuple[Metric, ...] = (
@@ -116,6 +122,30 @@ TABLE: tuple[Metric, ...] = (
         "",
         "1 while calls for this scope wait at a shut gate, else 0.",
         ("provider", "scope"),
+    ),
+    Metric(
+        "llm_stream_quota_limit_per_minute",
+        "gauge",
+        "per minute",
+        "A quota: of the settings' ceiling and what the provider's headers say the lower.",
+        ("provider", "pool", "meter"),
+        read=lambda figures: [(_of(quota), quota.limit_per_minute) for quota in figures.quotas],
+    ),
+    Metric(
+        "llm_stream_quota_remaining",
+        "gauge",
+        "",
+        "What the provider last said is left of it, for all who use it.",
+        ("provider", "pool", "meter"),
+        read=lambda figures: [(_of(quota), quota.remaining) for quota in figures.quotas if quota.remaining is not None],
+    ),
+    Metric(
+        "llm_stream_quota_permitted_per_minute",
+        "gauge",
+        "per minute",
+        "What this worker may use of it at its present pace; far below the limit: others use it, or 429s came.",
+        ("provider", "pool", "meter"),
+        read=lambda figures: [(_of(quota), quota.permitted_per_minute) for quota in figures.quotas],
     ),
     # Inside the worker.
     Metric(

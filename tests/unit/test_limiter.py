@@ -239,3 +239,15 @@ def test_no_window_lets_more_calls_go_than_its_rate_and_a_burst(events):
     for first, from_s in enumerate(trial.gone):
         for more, to_s in enumerate(trial.gone[first:], 1):
             assert more <= 10 * (to_s - from_s) + 10 * BURST_S + 1e-6
+
+
+def test_a_person_sees_limit_what_is_left_and_the_present_pace():
+    limiter = Limiter({M.REQUESTS: 1_200, M.OUTPUT: 6_000})
+    limiter.hear(requests(600), 0.0, 0.0)
+    limiter.hear(requests(15), 1.0, 1.0)
+    assert [
+        (view.meter, view.limit_per_minute, view.remaining, view.permitted_per_minute) for view in limiter.look(1.0)
+    ] == [
+        (M.REQUESTS, 600, 15, 300),
+        (M.OUTPUT, 6_000, None, 6_000),
+    ]

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from stream.core.starting import StopCause
 from stream.settings import Settings
 from stream.telemetry.counting import MetricsWatch
-from stream.telemetry.figures import Figures
+from stream.telemetry.figures import Figures, QuotaFigures
 from stream.telemetry.metrics import LABELS, TABLE, with_tables
 from stream.telemetry.registry import known
 from tests.support.telemetry_parts import SomeVersion, scraped, some_metrics
@@ -39,7 +39,21 @@ def test_every_metric_but_the_rare_ones_has_a_value_before_anything_happened():
         "llm_stream_partition_stopped",
         "llm_stream_calls_total",  # these two come with the provider that is observed
         "llm_stream_tokens_total",
+        "llm_stream_quota_limit_per_minute",  # and these when settings or headers speak of a quota
+        "llm_stream_quota_remaining",
+        "llm_stream_quota_permitted_per_minute",
     }
+
+
+def test_a_quota_has_a_series_of_its_own_and_says_nothing_it_does_not_know():
+    quotas = (
+        QuotaFigures("anthropic", "default", "requests", 600.0, 15.0, 300.0),
+        QuotaFigures("openai", "big", "tokens", 6_000.0, None, 6_000.0),
+    )
+    page = scraped(some_metrics(lambda: Figures(quotas=quotas)))
+    assert page['llm_stream_quota_remaining{meter="requests",pool="default",provider="anthropic"}'] == 15
+    assert page['llm_stream_quota_permitted_per_minute{meter="tokens",pool="big",provider="openai"}'] == 6_000
+    assert len([name for name in page if name.startswith("llm_stream_quota_remaining")]) == 1
 
 
 @pytest.mark.parametrize("metric", TABLE, ids=lambda metric: metric.name)
