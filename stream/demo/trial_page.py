@@ -197,7 +197,7 @@ def as_json(trial: Trial) -> dict[str, Any]:
             "system": trial.prompt.system if trial.prompt else None,
             "user": trial.prompt.user if trial.prompt else None,
         },
-        "reply": None if completion is None else asdict(completion),
+        "reply": None if completion is None else _reply_as_json(completion),
         "checks": [asdict(each) for each in judged],
         "failure": None
         if failure is None
@@ -208,6 +208,11 @@ def as_json(trial: Trial) -> dict[str, Any]:
         "cost": asdict(cost),
         "published": [_outgoing(each) for each in trial.settlement.outgoing] if trial.settlement else [],
     }
+
+
+def _reply_as_json(completion: Completion) -> dict[str, Any]:
+    """The reply alone: how quotas stand is no matter of one trial."""
+    return {name: value for name, value in asdict(completion).items() if name != "quotas"}
 
 
 def _outgoing(outgoing: Outgoing) -> dict[str, Any]:

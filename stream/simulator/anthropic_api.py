@@ -33,7 +33,12 @@ ERRORS: dict[str, tuple[int, str, str, str]] = {
 }
 _ROLES = frozenset({"user", "assistant", "system"})
 _STOPS = {"complete": "end_turn", "truncated": "max_tokens", "refused": "refusal"}
-_QUOTAS = (("requests", 4000), ("tokens", 2_400_000), ("input-tokens", 2_000_000), ("output-tokens", 400_000))
+_QUOTAS = (
+    ("requests", 600_000),
+    ("tokens", 2_400_000_000),
+    ("input-tokens", 2_000_000_000),
+    ("output-tokens", 400_000_000),
+)
 
 
 def _cached_blocks(body: Mapping[str, Any]) -> bool:

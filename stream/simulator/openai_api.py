@@ -56,12 +56,12 @@ _STOPS = {"complete": "stop", "truncated": "length", "refused": "stop", "filtere
 _INSTRUCTIONS = ("system", "developer")
 _REFUSAL = "I'm sorry, but I can't help with that request."
 _QUOTAS = {
-    "x-ratelimit-limit-requests": "4000",
-    "x-ratelimit-remaining-requests": "3999",
-    "x-ratelimit-reset-requests": "15ms",
-    "x-ratelimit-limit-tokens": "2000000",
-    "x-ratelimit-remaining-tokens": "1990000",
-    "x-ratelimit-reset-tokens": "300ms",
+    "x-ratelimit-limit-requests": "600000",
+    "x-ratelimit-remaining-requests": "599999",
+    "x-ratelimit-reset-requests": "0s",
+    "x-ratelimit-limit-tokens": "2000000000",
+    "x-ratelimit-remaining-tokens": "1999990000",
+    "x-ratelimit-reset-tokens": "0s",
     "openai-version": "2020-10-01",
     "openai-organization": "simulator",
 }
