@@ -21,7 +21,7 @@ def quota(dialect: str = "anthropic", *, window_s: float = 60, refill: Refill = 
     return Quota(Limits(per_minute, window_s, refill), RULES[dialect])
 
 
-def admitted(one: Quota, now_s: float, times: int = 10_000) -> int:
+def admitted(one: Quota, now_s: float, times: int = 700) -> int:
     """How many calls of a token pass at once."""
     return sum(one.admit(now_s, 1, 1) is None for _ in range(times))
 
