@@ -65,7 +65,7 @@ class Allowance(Entry):
     input_tokens_per_minute: PerMinute | None = None
     output_tokens_per_minute: PerMinute | None = None
     tokens_per_minute: PerMinute | None = None
-    window_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 60.0
+    window_s: Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False)] = 60.0
     refill: Refill = "continuous"
     rejects_count: bool | None = None
     headers: bool = True
@@ -87,7 +87,7 @@ class Cut(Entry):
 
     from_s: Seconds
     to_s: Seconds
-    factor: Annotated[float, Field(gt=0, lt=1)]
+    factor: Annotated[float, Field(ge=0.0001, lt=1)]
     models: Models = "*"
 
     def concerns(self, allowance: Allowance) -> bool:

@@ -1,7 +1,7 @@
 """One call and the quota that rules its model: charged, refused, told in headers."""
 
 import math
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from stream.simulator.ask import Ask, Dialect, Refused
@@ -12,6 +12,7 @@ from stream.simulator.prompt_cache import PromptCache
 from stream.simulator.quota import Refusal
 from stream.simulator.script import Performance
 
+Clock = Callable[[], float]
 FAULT = "quota"
 """What the ledger names a call's fault that a quota refused."""
 ABSURD_S = 365 * 24 * 3600
@@ -21,11 +22,15 @@ _OF_TOKENS = "token_limit"
 
 @dataclass(frozen=True, slots=True)
 class Metering:
-    """call: its key and model tell which quota rules it; while they are unknown, that of no key and no model does."""
+    """call: its key and model tell which quota rules it; while they are unknown, that of no key and no model does.
+
+    clock: the one by whose seconds the performance goes.
+    """
 
     performance: Performance
     dialect: Dialect
     call: Call
+    clock: Clock
 
     def headers(self, call_id: str) -> dict[str, str]:
         """What every answer carries: the call's id, and the quota's state as far as the provider tells it."""
@@ -57,7 +62,7 @@ class Metering:
         return self.performance.pools.of(self.dialect.name, self.call.key, self.call.model or "")
 
     def _elapsed_s(self) -> float:
-        return self.performance.elapsed_s(time.monotonic())
+        return self.performance.elapsed_s(self.clock())
 
 
 def _sentence(refusal: Refusal) -> str:

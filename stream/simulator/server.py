@@ -16,7 +16,7 @@ from stream.simulator.composer import Composer
 from stream.simulator.entries import Fault
 from stream.simulator.faults import FAULTS, OPTIONS
 from stream.simulator.ledger import Ledger, key_mark
-from stream.simulator.metering import Metering
+from stream.simulator.metering import Clock, Metering
 from stream.simulator.models import model_answer
 from stream.simulator.openai_api import OpenAI
 from stream.simulator.prompt_cache import PromptCache
@@ -40,6 +40,7 @@ class Simulator:
     seed: see docs/simulator.md. script: a `Script`, its content (`{"quota": [...], "fault": [...]}`), or faults such as
     `{"kind": "hang", "to_call": 3}`.
     latency_ms: median, 0 for none. reject_key: answered with 401. port: 0 takes any free one.
+    clock: seconds, by which scripts go: not the latency, nor the waits of a fault.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Simulator:
         reject_key: str = "wrong",
         host: str = "127.0.0.1",
         port: int = 0,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.seed, self.latency_ms, self.latency_sigma, self.reject_key = seed, latency_ms, latency_sigma, reject_key
         self.host, self.port = host, port
         self.ledger = Ledger()
+        self._clock = clock
         self._composer = Composer(seed)
         self._cache = PromptCache()
         self._first_call_s: float | None = None
@@ -137,13 +140,13 @@ class Simulator:
         return _refusal(dialect, Refused("not_found", message), "none", dialect.headers("none"))
 
     async def _serve(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
-        now_s = time.monotonic()
+        now_s = self._clock()
         if self._first_call_s is None:
             self._first_call_s = now_s
         call = self.ledger.opened(now_s - self._first_call_s)
         performance = self._performance
         played, elapsed_s = performance.arrival(now_s)
-        metering = Metering(performance, dialect, call)
+        metering = Metering(performance, dialect, call, self._clock)
         call_id = f"{digest(self.seed, 'call', call.n):016x}"
         call.request_id = f"req_{call_id}"
         try:
