@@ -221,7 +221,8 @@ async def test_the_models_of_one_entry_share_it_and_others_are_ruled_by_theirs()
         assert await one.statuses(1, model="claude-sonnet-x") == [200]
         assert await one.statuses(2, model="claude-opus-x") == [200, 429]
         status, headers = await one.ask(model="gpt-x")
-    assert (status, headers["anthropic-ratelimit-requests-limit"]) == (200, "4000"), "no quota rules it"
+    assert status == 200
+    assert int(headers["anthropic-ratelimit-requests-limit"]) > 2, "no quota rules it"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
