@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 
 from stream.simulator.ask import BYTES_PER_TOKEN, Ask, Billed, Form, Refused, Reply, byte_count, cut_text
+from stream.simulator.quota import Levels
+from stream.simulator.rate_headers import anthropic_headers
 from stream.simulator.reading import messages_of, model_of, positive_int, schema_of, text_of, tools_of
 from stream.simulator.sse import anthropic_events
 
@@ -21,6 +23,7 @@ ERRORS: dict[str, tuple[int, str, str, str]] = {
     "too_large": (413, "request_too_large", "", "Request exceeds the maximum size of 32 MB."),
     "context": (400, "invalid_request_error", "", "prompt is too long: 214003 tokens > 200000 maximum"),
     "rate_limit": (429, "rate_limit_error", "", "This request would exceed your organization's rate limit."),
+    "token_limit": (429, "rate_limit_error", "", "This request would exceed your organization's token limit."),
     "insufficient_quota": (
         429,
         "rate_limit_error",
@@ -148,8 +151,10 @@ class Anthropic:
             error["details"] = {"error_code": code}
         return status, {"type": "error", "error": error, "request_id": f"req_{call_id}"}
 
-    def headers(self, call_id: str) -> dict[str, str]:
-        """The call's id and the state of the quotas, which are never used up."""
+    def headers(self, call_id: str, levels: Levels | None = None) -> dict[str, str]:
+        """The call's id and the state of the quotas; None: of large ones that are never used up."""
+        if levels is not None:
+            return {"request-id": f"req_{call_id}", **anthropic_headers(levels, time.time())}
         now = int(time.time())
         made_at, quotas = self._headers
         if made_at != now:

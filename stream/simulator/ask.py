@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from stream.core.errors import LlmStreamError
+from stream.simulator.quota import Levels
 
 Form = Literal["tool", "schema", "object", "text"]
 
@@ -90,13 +91,24 @@ class Billed:
 
 
 class Refused(LlmStreamError):  # noqa: N818  (it is an answer)
-    """The simulator answers with an error. word: a row of the dialect's error table. message: None: the table's own."""
+    """The simulator answers with an error. word: a row of the dialect's error table. message: None: the table's own.
 
-    def __init__(self, word: str, message: str | None = None, param: str | None = None) -> None:
+    headers: those that only this answer carries.
+    """
+
+    def __init__(
+        self,
+        word: str,
+        message: str | None = None,
+        param: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message or word)
         self.word = word
         self.message = message
         self.param = param
+        self.headers = headers or {}
 
 
 class Dialect(Protocol):
@@ -120,8 +132,8 @@ class Dialect(Protocol):
         """HTTP status and error object. model: what was asked for, empty if unknown."""
         ...
 
-    def headers(self, call_id: str) -> dict[str, str]:
-        """What every answer carries: the call's id and the state of the quotas."""
+    def headers(self, call_id: str, levels: Levels | None = None) -> dict[str, str]:
+        """What every answer carries: the call's id and the quotas; levels None: they are never used up."""
         ...
 
     def cut(self, reply: Reply, at_tokens: int) -> Reply:

@@ -41,7 +41,7 @@ def _refusing(word: str) -> Act:
 
 async def _rate_limit(turn: Turn) -> web.StreamResponse:
     wait_s = 5.0 if turn.fault.retry_after_s is None else turn.fault.retry_after_s
-    used_up = {name: "0" for name in turn.dialect.headers("") if "remaining" in name and name.count("-tokens") == 0}
+    used_up = {name: "0" for name in turn.metering.headers("") if "remaining" in name and name.count("-tokens") == 0}
     return turn.error("rate_limit", {"retry-after": f"{wait_s:g}", **used_up})
 
 
@@ -50,8 +50,9 @@ async def _hang(turn: Turn) -> web.StreamResponse:
 
 
 async def _slow(turn: Turn) -> web.StreamResponse:
+    reply = await turn.reply()
     await asyncio.sleep(30.0 if turn.fault.delay_s is None else turn.fault.delay_s)
-    return turn.sent(await turn.reply())
+    return turn.sent(reply)
 
 
 async def _cut(turn: Turn) -> web.StreamResponse:

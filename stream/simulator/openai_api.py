@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 
 from stream.simulator.ask import BYTES_PER_TOKEN, Ask, Billed, Form, Refused, Reply, byte_count, cut_text
+from stream.simulator.quota import Levels
+from stream.simulator.rate_headers import openai_headers
 from stream.simulator.reading import messages_of, model_of, positive_int, schema_of, text_of, tools_of
 from stream.simulator.sse import openai_chunks
 
@@ -41,6 +43,12 @@ ERRORS: dict[str, tuple[int, str, str | None, str]] = {
         "rate_limit_exceeded",
         "Rate limit reached for requests per minute. Please try again later.",
     ),
+    "token_limit": (
+        429,
+        "tokens",
+        "rate_limit_exceeded",
+        "Rate limit reached for tokens per minute. Please try again later.",
+    ),
     "insufficient_quota": (
         429,
         "insufficient_quota",
@@ -62,6 +70,8 @@ _QUOTAS = {
     "x-ratelimit-limit-tokens": "2000000000",
     "x-ratelimit-remaining-tokens": "1999990000",
     "x-ratelimit-reset-tokens": "0s",
+}
+_ALWAYS = {
     "openai-version": "2020-10-01",
     "openai-organization": "simulator",
 }
@@ -194,9 +204,10 @@ class OpenAI:
             }
         }
 
-    def headers(self, call_id: str) -> dict[str, str]:
-        """The call's id and the state of the quotas, which are never used up."""
-        return {"x-request-id": f"req_{call_id}", **_QUOTAS}
+    def headers(self, call_id: str, levels: Levels | None = None) -> dict[str, str]:
+        """The call's id and the state of the quotas; None: of large ones that are never used up."""
+        quotas = _QUOTAS if levels is None else openai_headers(levels)
+        return {"x-request-id": f"req_{call_id}", **quotas, **_ALWAYS}
 
     def cut(self, reply: Reply, at_tokens: int) -> Reply:
         """Cut the text, or the tool's arguments, where the limit falls."""

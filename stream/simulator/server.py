@@ -13,13 +13,16 @@ from stream.simulator.anthropic_api import Anthropic
 from stream.simulator.ask import Dialect, Refused
 from stream.simulator.chance import digest, log_normal
 from stream.simulator.composer import Composer
+from stream.simulator.entries import Fault
 from stream.simulator.faults import FAULTS, OPTIONS
-from stream.simulator.ledger import Call, Ledger, key_mark
+from stream.simulator.ledger import Ledger, key_mark
+from stream.simulator.metering import Clock, Metering
 from stream.simulator.models import model_answer
 from stream.simulator.openai_api import OpenAI
+from stream.simulator.prompt_cache import PromptCache
 from stream.simulator.reading import object_of
-from stream.simulator.script import Fault, Performance, Script
-from stream.simulator.turn import PromptCache, Turn
+from stream.simulator.script import Performance, Script
+from stream.simulator.turn import Turn
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 _SHUTDOWN_S = 0.1
@@ -27,30 +30,35 @@ _NO_FAULT = Fault(kind="none")
 _JSON = {"content-type": "application/json"}
 _ANTHROPIC, _OPENAI = Anthropic(), OpenAI()
 
+Playable = Script | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Simulator:
     """A provider on a port of this machine, running between `start` and `close` or inside `async with`.
 
-    seed: see docs/simulator.md. script: a `Script`, or entries such as `{"kind": "hang", "to_call": 3}`.
+    seed: see docs/simulator.md. script: a `Script`, its content (`{"quota": [...], "fault": [...]}`), or faults such as
+    `{"kind": "hang", "to_call": 3}`.
     latency_ms: median, 0 for none. reject_key: answered with 401. port: 0 takes any free one.
+    clock: seconds, by which scripts go: not the latency, nor the waits of a fault.
     """
 
     def __init__(
         self,
         *,
-        script: Script | Sequence[Mapping[str, Any]] = (),
+        script: Playable = (),
         seed: int = 0,
         latency_ms: float = 300.0,
         latency_sigma: float = 0.4,
         reject_key: str = "wrong",
         host: str = "127.0.0.1",
         port: int = 0,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.seed, self.latency_ms, self.latency_sigma, self.reject_key = seed, latency_ms, latency_sigma, reject_key
         self.host, self.port = host, port
         self.ledger = Ledger()
+        self._clock = clock
         self._composer = Composer(seed)
         self._cache = PromptCache()
         self._first_call_s: float | None = None
@@ -104,14 +112,14 @@ class Simulator:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
-    def play(self, script: Script | Sequence[Mapping[str, Any]]) -> None:
-        """Replace the faults; their seconds and calls count from the next call. Raises ConfigError."""
+    def play(self, script: Playable) -> None:
+        """Replace faults and quotas; their seconds and calls count from the next call. Raises ConfigError."""
         if not isinstance(script, Script):
-            script = Script.parse({"fault": list(script)}, OPTIONS)
+            script = Script.parse(script if isinstance(script, Mapping) else {"fault": list(script)}, OPTIONS)
         self._performance = Performance(script, self.seed)
 
     def reset(self) -> None:
-        """Empty the ledger and the prompt cache; count calls from 1; the same faults from their start."""
+        """Empty the ledger and the prompt cache; count calls from 1; the same faults and quotas from their start."""
         self.ledger.clear()
         self._cache = PromptCache()
         self._first_call_s = None
@@ -129,30 +137,33 @@ class Simulator:
         if request.path.startswith("/admin"):
             return _json_line({"error": message}, status=404)
         dialect: Dialect = _ANTHROPIC if "anthropic-version" in request.headers else _OPENAI
-        return _refusal(dialect, Refused("not_found", message), "none")
+        return _refusal(dialect, Refused("not_found", message), "none", dialect.headers("none"))
 
     async def _serve(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
-        now_s = time.monotonic()
+        now_s = self._clock()
         if self._first_call_s is None:
             self._first_call_s = now_s
         call = self.ledger.opened(now_s - self._first_call_s)
-        played, elapsed_s = self._performance.arrival(now_s)
+        performance = self._performance
+        played, elapsed_s = performance.arrival(now_s)
+        metering = Metering(performance, dialect, call, self._clock)
         call_id = f"{digest(self.seed, 'call', call.n):016x}"
         call.request_id = f"req_{call_id}"
         try:
-            turn = await self._turn(request, dialect, call, call_id)
-            fault = self._performance.fault_for(played, elapsed_s, turn.ask.model, turn.ask.user)
+            turn = await self._turn(request, metering, call_id)
+            fault = performance.fault_for(played, elapsed_s, turn.ask.model, turn.ask.user)
             if fault is None:
                 return turn.sent(await turn.reply())
             turn.fault, call.fault = fault, fault.kind
             return await FAULTS[fault.kind].act(turn)
         except Refused as refused:
-            response = _refusal(dialect, refused, call_id, call.model or "")
+            response = _refusal(dialect, refused, call_id, metering.headers(call_id), call.model or "")
             call.status = response.status
             return response
 
-    async def _turn(self, request: web.BaseRequest, dialect: Dialect, call: Call, call_id: str) -> Turn:
+    async def _turn(self, request: web.BaseRequest, metering: Metering, call_id: str) -> Turn:
         """The call, read and found fit to be answered. Raises Refused."""
+        dialect, call = metering.dialect, metering.call
         key = dialect.key(request.headers)
         call.key = key_mark(key)
         try:
@@ -167,7 +178,18 @@ class Simulator:
         if ask.request_id:
             call.request_id = ask.request_id
         latency_ms = log_normal(self.seed, call.n, median=self.latency_ms, sigma=self.latency_sigma)
-        return Turn(request, dialect, ask, _NO_FAULT, call, call_id, latency_ms / 1000, self._composer, self._cache)
+        return Turn(
+            request,
+            dialect,
+            ask,
+            _NO_FAULT,
+            call,
+            call_id,
+            latency_ms / 1000,
+            self._composer,
+            self._cache,
+            metering,
+        )
 
     async def _healthz(self, _request: web.BaseRequest) -> web.StreamResponse:
         return _json_line({"status": "ok"})
@@ -218,7 +240,10 @@ def _if_object(body: bytes) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _refusal(dialect: Dialect, refused: Refused, call_id: str, model: str = "") -> web.Response:
+def _refusal(
+    dialect: Dialect, refused: Refused, call_id: str, usual: Mapping[str, str], model: str = ""
+) -> web.Response:
+    """usual: the headers that every answer carries."""
     status, error = dialect.error(refused, call_id, model)
-    headers = {**_JSON, **dialect.headers(call_id)}
+    headers = {**_JSON, **usual, **refused.headers}
     return web.Response(status=status, body=orjson.dumps(error), headers=headers)

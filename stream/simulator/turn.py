@@ -9,35 +9,16 @@ from dataclasses import dataclass
 import orjson
 from aiohttp import web
 
-from stream.simulator.ask import BYTES_PER_TOKEN, CACHEABLE_TOKENS, Ask, Billed, Dialect, Refused, Reply, byte_count
+from stream.simulator.ask import Ask, Billed, Dialect, Refused, Reply
 from stream.simulator.chance import digest
 from stream.simulator.composer import Composer
+from stream.simulator.entries import Fault
 from stream.simulator.ledger import Call
-from stream.simulator.script import Fault
+from stream.simulator.metering import Metering
+from stream.simulator.prompt_cache import PromptCache
 
 HANG_S = 600.0
 """So long is a client kept waiting at most."""
-_CACHED_PREFIXES = 10_000
-
-
-class PromptCache:
-    """Which prefixes have been seen, the latest 10,000."""
-
-    def __init__(self) -> None:
-        self._seen: dict[int, None] = {}
-
-    def counted(self, ask: Ask, key: str | None) -> tuple[int, int]:
-        """Tokens (read, written) of the ask's prefix, which is remembered."""
-        tokens = byte_count(ask.cache_prefix) // BYTES_PER_TOKEN
-        if tokens < CACHEABLE_TOKENS:
-            return 0, 0
-        mark = hash((key, ask.model, ask.cache_prefix))
-        if mark in self._seen:
-            return tokens, 0
-        self._seen[mark] = None
-        if len(self._seen) > _CACHED_PREFIXES:
-            del self._seen[next(iter(self._seen))]
-        return 0, tokens
 
 
 @dataclass(slots=True)
@@ -53,9 +34,14 @@ class Turn:
     latency_s: float
     composer: Composer
     cache: PromptCache
+    metering: Metering
 
     async def reply(self, *, filler: str | None = None, prose: str | None = None) -> Reply:
-        """The good reply, after the latency, cut where `max_tokens` ends it. filler, prose: see `Scene`."""
+        """The good reply, after the latency, cut where `max_tokens` ends it. filler, prose: see `Scene`.
+
+        Raises Refused, at once, if the quota has no room for the call.
+        """
+        self.metering.admit(self.ask, self.cache)
         if self.latency_s > 0:
             await asyncio.sleep(self.latency_s)
         reply = self.composer.reply(self.ask, filler=filler, prose=prose)
@@ -64,10 +50,11 @@ class Turn:
         return reply
 
     def body(self, reply: Reply) -> bytes:
-        """The reply in the provider's format; the call is billed."""
+        """The reply in the provider's format; the call is billed and the quota charged."""
         read, written = self.cache.counted(self.ask, self.call.key)
         billed = Billed(max(self.ask.input_tokens, read + written), reply.output_tokens, read, written)
         self.call.input_tokens, self.call.output_tokens = billed.input_tokens, billed.output_tokens
+        self.metering.produced(billed.output_tokens)
         return self.dialect.write(self.ask, reply, billed, self.call_id)
 
     def sent(self, reply: Reply) -> web.Response:
@@ -86,7 +73,7 @@ class Turn:
         self.call.status = status
         every = {
             "content-type": content_type or self.content_type,
-            **self.dialect.headers(self.call_id),
+            **self.metering.headers(self.call_id),
             **(headers or {}),
         }
         return web.Response(body=body, status=status, headers=every)
@@ -103,7 +90,7 @@ class Turn:
             headers={
                 "content-type": self.content_type,
                 "content-length": str(size),
-                **self.dialect.headers(self.call_id),
+                **self.metering.headers(self.call_id),
             }
         )
         await response.prepare(self.request)

@@ -20,6 +20,7 @@ from stream.cli.simulator import simulator
 from stream.core.errors import ConfigError
 from stream.simulator import Simulator
 from stream.simulator.ledger import key_mark
+from stream.simulator.storms import STORMS
 
 ASK: dict[str, Any] = {
     "model": "m",
@@ -220,6 +221,37 @@ def test_the_command_ends_with_two_and_names_the_mistake(tmp_path: Path) -> None
         assert words in result.output
 
 
+def test_a_storm_and_a_script_together_are_a_mistake(tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, ["--storm", "cut", "--script", str(tmp_path / "any.toml")])
+    assert result.exit_code == 2
+    assert "--storm and --script are both given" in result.stderr
+    assert "Leave one of them out." in " ".join(result.stderr.split())
+
+
+def test_an_unknown_storm_ends_with_two_and_names_those_there_are() -> None:
+    result = CliRunner().invoke(command, ["--storm", "bad-nigth"])
+    assert result.exit_code == 2
+    told = " ".join(result.stderr.split())
+    assert told.startswith("Error: --storm: There is no storm `bad-nigth` (did you mean `bad-night`?); one of cut,")
+    assert all(name in told for name in STORMS)
+
+
+def test_the_help_shows_every_storm() -> None:
+    text = " ".join(CliRunner().invoke(command, ["--help"]).stdout.split())
+    for row in STORMS.values():
+        assert f"{row.name} {row.does.replace('`', '')}" in text
+
+
+def test_the_command_says_which_storm_it_plays() -> None:
+    arguments = [sys.executable, "-c", "import typer; from stream.cli.simulator import simulator; typer.run(simulator)"]
+    running = subprocess.Popen([*arguments, "--port", "0", "--storm", "bad-night"], stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    line = running.stderr.readline()
+    os.kill(running.pid, signal.SIGTERM)
+    running.communicate(timeout=30)
+    assert "(storm bad-night: 3 faults, 1 quota, 1 cut)" in line
+
+
 def test_the_command_ends_with_two_if_the_port_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -251,7 +283,8 @@ def test_at_a_terminal_the_line_that_says_where_it_is_fits_80_columns() -> None:
     assert running.stderr is not None
     first = running.stderr.readline()
     os.kill(running.pid, signal.SIGTERM)
-    lines = (first + running.communicate(timeout=30)[1]).splitlines()
+    lines = (first + running.stderr.read()).splitlines()  # communicate() would pass over what readline() has buffered
+    running.communicate(timeout=30)
     assert len(lines) > 1
     assert max(map(len, lines)) <= 80
 

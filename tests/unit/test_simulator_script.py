@@ -53,11 +53,67 @@ def test_a_mistake_is_named_with_its_entry_and_key(entry: object, words: list[st
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({}, ["limits nothing", "`requests_per_minute`", "`tokens_per_minute`"]),
+        ({"models": "claude-*"}, ["limits nothing"]),
+        ({"request_per_minute": 5}, ["unknown key `request_per_minute`", "did you mean `requests_per_minute`"]),
+        ({"requests_per_minute": 0}, ["`requests_per_minute` = 0"]),
+        ({"tokens_per_minute": 1.5}, ["`tokens_per_minute` = 1.5"]),
+        ({"requests_per_minute": True}, ["`requests_per_minute` = True"]),
+        ({"requests_per_minute": 5, "window_s": 0}, ["`window_s` = 0"]),
+        ({"requests_per_minute": 5, "window_s": float("inf")}, ["`window_s` = inf"]),
+        ({"requests_per_minute": 5, "refill": "slowly"}, ["`refill` = 'slowly'", "'continuous' or 'at_once'"]),
+        ({"requests_per_minute": 5, "rejects_count": "yes"}, ["`rejects_count` = 'yes'"]),
+        ({"requests_per_minute": 5, "headers": 1}, ["`headers` = 1"]),
+        ({"requests_per_minute": 5, "retry_after": True}, ["`retry_after` = True", "'true', 'none' or 'absurd'"]),
+        ({"requests_per_minute": 5, "models": ""}, ["`models` = ''"]),
+        ("fast", ["is not a table"]),
+    ],
+)
+def test_a_mistake_in_a_quota_is_named_with_its_entry_and_key(entry: object, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Script.parse({"quota": [{"requests_per_minute": 5}, entry]}, OPTIONS, where="day.toml")
+    for word in ["day.toml, [[quota]] 2", *words]:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({}, ["`from_s` is missing"]),
+        ({"from_s": 1, "factor": 0.5}, ["`to_s` is missing"]),
+        ({"from_s": 1, "to_s": 2}, ["`factor` is missing"]),
+        ({"from_s": 1, "to_s": 2, "factr": 0.5}, ["unknown key `factr`", "did you mean `factor`"]),
+        ({"from_s": 1, "to_s": 2, "factor": 1}, ["`factor` = 1"]),
+        ({"from_s": 1, "to_s": 2, "factor": 0}, ["`factor` = 0"]),
+        ({"from_s": 2, "to_s": 2, "factor": 0.5}, ["`to_s` (2) must be after `from_s` (2)"]),
+        ({"from_s": 1, "to_s": 2, "factor": 0.5, "models": "gpt-*"}, ["concerns no [[quota]]", "`claude-*`, `o3`"]),
+        (["factor"], ["is not a table"]),
+    ],
+)
+def test_a_mistake_in_a_cut_is_named_with_its_entry_and_key(entry: object, words: list[str]) -> None:
+    quotas = [{"models": models, "requests_per_minute": 5} for models in ("claude-*", "o3")]
+    right = {"from_s": 1, "to_s": 2, "factor": 0.5, "models": "claude-*"}
+    with pytest.raises(ConfigError) as caught:
+        Script.parse({"quota": quotas, "cut": [right, entry]}, OPTIONS)
+    for word in ["[[cut]] 2", *words]:
+        assert word in str(caught.value)
+
+
+def test_a_cut_without_a_quota_is_a_mistake() -> None:
+    with pytest.raises(ConfigError, match=r"write a \[\[quota\]\] for it to cut"):
+        Script.parse({"cut": [{"from_s": 1, "to_s": 2, "factor": 0.5}]}, OPTIONS)
+
+
 def test_other_tables_and_a_single_bracket_are_mistakes(tmp_path: Path) -> None:
     file = tmp_path / "faults.toml"
     for content, word in (
         ("[fault]\nkind = 'hang'", "two brackets"),
-        ("[[faults]]\nkind = 'hang'", "unknown key `faults`"),
+        ("[[faults]]\nkind = 'hang'", "unknown key `faults`.*did you mean `fault`"),
+        ("[quota]\nrequests_per_minute = 5", r"write \[\[quota\]\] with two brackets"),
+        ("[cut]\nfactor = 0.5", r"write \[\[cut\]\] with two brackets"),
         ("kind = ", "is not TOML"),
     ):
         file.write_text(content)
@@ -114,6 +170,19 @@ def test_models_and_text_must_match() -> None:
 def test_a_script_written_out_is_read_back_the_same() -> None:
     one = script({"kind": "slow", "delay_s": 2, "share": 0.5}, {"kind": "hang", "from_call": 3})
     assert Script.parse(one.as_json(), OPTIONS) == one
+
+
+def test_quotas_and_cuts_written_out_are_read_back_the_same() -> None:
+    content = {
+        "fault": [{"kind": "hang", "from_call": 3}],
+        "quota": [
+            {"models": "claude-*", "requests_per_minute": 600, "window_s": 1.0, "retry_after": "none"},
+            {"tokens_per_minute": 10_000, "refill": "at_once", "rejects_count": False, "headers": False},
+        ],
+        "cut": [{"from_s": 1.0, "to_s": 2.0, "factor": 0.5, "models": "claude-*"}],
+    }
+    assert Script.parse(content, OPTIONS).as_json() == content
+    assert script({"kind": "hang"}).as_json() == {"fault": [{"kind": "hang"}]}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples" / "faults").glob("*.toml")), ids=lambda path: path.stem)
