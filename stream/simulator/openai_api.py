@@ -66,10 +66,10 @@ _REFUSAL = "I'm sorry, but I can't help with that request."
 _QUOTAS = {
     "x-ratelimit-limit-requests": "600000",
     "x-ratelimit-remaining-requests": "599999",
-    "x-ratelimit-reset-requests": "0s",
+    "x-ratelimit-reset-requests": "1ms",
     "x-ratelimit-limit-tokens": "2000000000",
     "x-ratelimit-remaining-tokens": "1999990000",
-    "x-ratelimit-reset-tokens": "0s",
+    "x-ratelimit-reset-tokens": "1ms",
 }
 _ALWAYS = {
     "openai-version": "2020-10-01",
