@@ -284,16 +284,18 @@ class Worker:
 
     async def _watch_budget(self) -> None:
         """What was begun may also end without a commit of ours: its partition went to another worker."""
-        busy_s, told = self._loop.time(), False
+        busy_s, to_come, told = self._loop.time(), 0, 0
         while True:
             await asyncio.sleep(_LOOK_AT_BUDGET_S)
             self._stop_when_done()
-            if not self._assignment_known.is_set() or any(not partition.idle for partition in self._holdings.all):
-                busy_s, told = self._loop.time(), False
-            elif self._budget.to_come and self._loop.time() - busy_s > IDLE_S and not told:
-                told = True
-                to_come = counted(self._budget.to_come, "request")
-                self._watch.trouble(f"--limit: {to_come} still to come, and nothing waits here; Ctrl-C ends the worker")
+            before, to_come = to_come, self._budget.to_come
+            busy = any(not partition.idle for partition in self._holdings.all)
+            if busy or to_come != before or not self._assignment_known.is_set():
+                busy_s = self._loop.time()
+            elif to_come != told and self._loop.time() - busy_s > IDLE_S:
+                told = to_come
+                awaited = counted(to_come, "request")
+                self._watch.trouble(f"--limit: {awaited} still to come, and nothing waits here; Ctrl-C ends the worker")
 
     def _stop_when_done(self) -> None:
         if self._flow.done:
