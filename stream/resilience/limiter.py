@@ -11,9 +11,10 @@
   it comes to rest where as much is taken as comes back. Where nothing is heard of it for 2 s, it is thought to refill
   with a quarter of its rate.
 
-A call reserves what it will probably use, and settles for what it did. Invariant: in any W seconds at most
-rate·W + burst calls go, burst being what the rate brings in a second, or one call if that is more. No clock: callers
-pass the time, which never goes back.
+A call reserves what it will probably use, and settles for what it did. One that is larger than what comes in a second
+goes at once if the provider says that so much is left, and the next wait until it is paid back; one that is larger than
+the whole quota is taken for as large as that. Invariant: in any W seconds at most rate·W + burst + 1 calls go, burst
+being what the rate brings in a second. No clock: callers pass the time, which never goes back.
 """
 
 import math
@@ -29,6 +30,8 @@ LEAST_TILT = 0.05
 LEAST_SHARE = 0.001
 SILENCE_S = 2.0
 REFILL = 0.25
+UNTOLD_S = 15.0
+"""So many seconds' worth are thought to be left of a quota that only the settings speak of."""
 LONGEST_WAIT_S = 1.0
 MINUTE_S = 60.0
 _NOTHING = 1e-9
@@ -125,9 +128,7 @@ class Limiter:
         """Seconds until a call may go by time alone, or until it is worth asking again, at most 1; 0: now."""
         longest_s = 0.0
         for meter, bucket in self._buckets.items():
-            wanted = need.get(meter, 0.0)
-            rate = self._advance(bucket, now_s, wanted)
-            missing = wanted - bucket.level
+            missing, rate = self._missing(bucket, need.get(meter, 0.0), now_s)
             if missing > _NOTHING:
                 longest_s = max(longest_s, bucket.at_s - now_s + missing / rate)
         return min(longest_s, LONGEST_WAIT_S)
@@ -137,19 +138,20 @@ class Limiter:
         fewest = math.inf
         for meter, bucket in self._buckets.items():
             wanted = need.get(meter, 0.0)
-            self._advance(bucket, now_s, wanted)
             if wanted > 0:
-                fewest = min(fewest, (bucket.level + _NOTHING) // wanted)
-        return max(0.0, fewest)
+                missing, _ = self._missing(bucket, wanted, now_s)
+                fewest = min(fewest, 0.0 if missing > _NOTHING else max(1.0, (bucket.level + _NOTHING) // wanted))
+        return fewest
 
     def reserve(self, need: Need, now_s: float) -> Reservation:
         """Take it; only to be called where `wait_s` is 0, but for the probe of what is shut."""
+        taken = {}
         for meter, bucket in self._buckets.items():
-            wanted = need.get(meter, 0.0)
+            taken[meter] = wanted = min(need.get(meter, 0.0), bucket.per_s * MINUTE_S)
             self._advance(bucket, now_s)
             bucket.largest = max(wanted, bucket.largest * _FORGETS)
             bucket.level -= wanted
-        return Reservation({meter: need.get(meter, 0.0) for meter in self._buckets})
+        return Reservation(taken)
 
     def settle(self, reservation: Reservation, used: Need, now_s: float) -> None:
         """The call was served: give back what it didn't use, take what it used beyond. used: what isn't in it is as
@@ -205,6 +207,13 @@ class Limiter:
     def _rate(self, bucket: _Bucket, now_s: float) -> float:
         return bucket.per_s * self._share * self.gain.at(now_s) * bucket.tilt(now_s)
 
+    def _missing(self, bucket: _Bucket, need: float, now_s: float) -> tuple[float, float]:
+        """What must come into the bucket before a call that needs so much may go, and how much comes in a second."""
+        wanted = min(need, bucket.per_s * MINUTE_S)
+        rate = self._advance(bucket, now_s, wanted)
+        left = bucket.per_s * UNTOLD_S if bucket.quota is None else bucket.quota.remaining
+        return max(min(wanted, rate * BURST_S), wanted - self._share * left) - bucket.level, rate
+
     def _advance(self, bucket: _Bucket, now_s: float, wanted: float = 0.0) -> float:
         """Fill it up to now, for a call that wants so much: its rate."""
         rate = self._rate(bucket, now_s)
@@ -212,8 +221,6 @@ class Limiter:
             bucket.level += (now_s - bucket.at_s) * rate
             bucket.at_s = now_s
         if wanted > bucket.largest:
-            if bucket.largest == 0 and bucket.quota is None:
-                bucket.level = max(bucket.level, wanted)  # the first call of all
             bucket.largest = wanted
         bucket.level = min(bucket.level, max(bucket.largest, rate * BURST_S))
         return rate

@@ -110,8 +110,27 @@ def test_older_news_of_a_quota_changes_nothing():
 def test_a_call_larger_than_what_comes_in_a_second_goes_and_the_next_waits_for_what_it_took():
     limiter = Limiter({M.INPUT: 6_000})
     large = {M.INPUT: 1_000.0}
-    gone = let_go(limiter, 0.0, 100.0, large)
-    assert [round(at_s) for at_s in gone[:3]] == [0, 10, 20]
+    gone = let_go(limiter, 10.0, 100.0, large)
+    assert [round(at_s) for at_s in gone[:4]] == [10, 11, 21, 31]
+
+
+def test_a_large_call_goes_at_once_if_so_much_is_left_and_waits_if_it_is_not():
+    large = {M.TOKENS: 20_000.0}
+    ample, used_up = Limiter(), Limiter()
+    for limiter, left in ((ample, 30_000), (used_up, 100)):
+        limiter.hear({M.TOKENS: Quota(30_000, left, 500)}, 0.0, 0.0)
+        limiter.wait_s({M.TOKENS: 100.0}, 1.0)
+    assert let_go(ample, 1.0, 200.0, large)[0] < 2
+    assert let_go(ample, 200.0, 300.0, large)[0] > 200
+    assert let_go(used_up, 1.0, 200.0, large)[0] > 30
+
+
+def test_a_call_larger_than_the_whole_quota_holds_up_others_no_longer_than_the_quota_takes_to_fill():
+    limiter = Limiter()
+    limiter.hear({M.TOKENS: Quota(30_000, 30_000, 500)}, 0.0, 0.0)
+    assert let_go(limiter, 1.0, 50.0, {M.TOKENS: 1e9}) == [1.0]
+    limiter.hear({M.TOKENS: Quota(30_000, 30_000, 500)}, 50.0, 50.0)  # it was refused, and took nothing
+    assert let_go(limiter, 50.0, 70.0, {M.TOKENS: 100.0})[0] < 62
 
 
 def test_what_a_call_did_not_use_is_given_back_and_what_it_used_beyond_is_taken():
@@ -238,7 +257,7 @@ def test_no_window_lets_more_calls_go_than_its_rate_and_a_burst(events):
         getattr(trial, kind)(value)
     for first, from_s in enumerate(trial.gone):
         for more, to_s in enumerate(trial.gone[first:], 1):
-            assert more <= 10 * (to_s - from_s) + 10 * BURST_S + 1e-6
+            assert more <= 10 * (to_s - from_s) + 10 * BURST_S + 1 + 1e-6
 
 
 def test_a_person_sees_limit_what_is_left_and_the_present_pace():
