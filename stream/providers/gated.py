@@ -112,7 +112,7 @@ class Gated:
     def _settle_failure(self, permit: Permit, call: ModelCall, error: ProviderError, *, failed_before: bool) -> None:
         now_s = self._clock.monotonic_s()
         if error.refuses and self._is_refused_alone(permit, call, error, now_s):
-            self._gate.cancel(permit, now_s)
+            self._gate.cancel(permit, now_s, unbilled=error.unbilled)
             return
         self._gate.settle(
             permit,

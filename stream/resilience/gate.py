@@ -2,7 +2,7 @@
 
 It is shut for all models by an account's trouble, for one model that the provider doesn't know, for a pool that was
 told to slow down, and by a model's breaker. What shuts it opens it again by a probe, at most 15 minutes (and a jitter
-of 5 s) on.
+of 5 s) on. While it is open, the quotas of a pool set the pace.
 
 Invariants: a call is admitted only if nothing is shut for it, or as the one probe of what is; `peek` takes nothing; a
 result of a call sent before the last change shuts and opens nothing; whatever happened, once calls succeed it opens.
@@ -247,12 +247,15 @@ class Gate:
         else:
             permit.model.breaker.cancel(permit.breaker)
 
-    def cancel(self, permit: Permit, now_s: float, *, sent: bool = True) -> None:
-        """A call was given up by us: it says nothing about the provider. sent: if not, it used no quota."""
+    def cancel(self, permit: Permit, now_s: float, *, sent: bool = True, unbilled: bool = False) -> None:
+        """A call that says nothing about the provider: we gave it up, or it was refused for reasons of its own.
+
+        sent, unbilled: one that wasn't sent used no quota, one that cost nothing used no tokens.
+        """
         if not self._release(permit):
             return
-        if not sent:
-            permit.model.pool.limiter.refund(permit.reserved, now_s, sent=False)
+        if unbilled or not sent:
+            permit.model.pool.limiter.refund(permit.reserved, now_s, sent=sent)
         self._account.cancel(permit.account)
         permit.model.unknown.cancel(permit.unknown)
         permit.model.pool.shutter.cancel(permit.pool)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.core.errors import ErrorClass
+from stream.core.quotas import Meter
 from stream.resilience.gate import Gate, Permit
 
 E = ErrorClass
@@ -115,6 +116,16 @@ def test_a_cancelled_probe_makes_room_for_another_at_once() -> None:
     (probe,) = sent(gate, 1, 60.0)
     gate.cancel(probe, 60.0)
     assert gate.peek("m", 60.0).room == 1
+
+
+def test_a_cancelled_call_gives_back_what_it_is_known_not_to_have_used() -> None:
+    need = {Meter.TOKENS: 600.0}
+    for known in ({"sent": False}, {"unbilled": True}, {}):
+        gate = Gate("p", {"all": ["*"]}, per_minute={"all": {Meter.TOKENS: 600}})
+        permit = gate.admit("m", 100.0, need)
+        assert permit is not None
+        gate.cancel(permit, 100.0, **known)
+        assert (gate.admit("m", 100.0, need) is not None) == bool(known)
 
 
 def test_a_result_after_a_cancel_changes_nothing() -> None:
